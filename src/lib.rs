@@ -1,0 +1,5 @@
+//! Vltava: Apache Kafka 4.3, on the wire and on the disk, written so that a seeded simulator can run it.
+//!
+//! Rooms and who may know whom: `specs/architecture.md`; `tests/tidy.rs` holds the table.
+
+pub mod types;
