@@ -2,4 +2,5 @@
 //!
 //! Rooms and who may know whom: `specs/architecture.md`; `tests/tidy.rs` holds the table.
 
+pub mod protocol;
 pub mod types;

@@ -1,0 +1,1 @@
+//! Record batches: what producers send, the log keeps and consumers receive.
