@@ -3,4 +3,5 @@
 //! Rooms and who may know whom: `specs/architecture.md`; `tests/tidy.rs` holds the table.
 
 pub mod protocol;
+pub mod runtime;
 pub mod types;
