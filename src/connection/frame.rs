@@ -353,17 +353,11 @@ mod tests {
     #[test]
     fn sizes_out_of_bounds_and_streams_cut_within_a_frame_are_errors() {
         for size in [0, -1, i32::MIN, 1001] {
-            let mut stream = Pieces {
-                bytes: Bytes::copy_from_slice(&i32::to_be_bytes(size)),
-                lengths: vec![9],
-                turn: 0,
-            };
+            let mut stream =
+                Pieces { bytes: Bytes::copy_from_slice(&i32::to_be_bytes(size)), lengths: vec![9], turn: 0 };
             let mut reader = FrameReader::new(1000);
             let error = now(reader.next(&mut stream)).unwrap_err();
-            assert!(
-                matches!(error, FrameError::BadSize { size: s, limit: 1000 } if s == size),
-                "{error}"
-            );
+            assert!(matches!(error, FrameError::BadSize { size: s, limit: 1000 } if s == size), "{error}");
         }
         let mut stream = Pieces { bytes: framed(&[vec![7; 10]]).slice(..9), lengths: vec![2], turn: 0 };
         let error = now(FrameReader::new(1000).next(&mut stream)).unwrap_err();

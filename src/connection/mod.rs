@@ -6,4 +6,6 @@
 
 mod frame;
 
-pub use frame::{DEFAULT_MAX_FRAME_BYTES, FRAME_SIZE_BYTES, FrameError, FrameReader, WriteQueue, write_chunks};
+pub use frame::{
+    DEFAULT_MAX_FRAME_BYTES, FRAME_SIZE_BYTES, FrameError, FrameReader, WriteQueue, write_chunks,
+};
