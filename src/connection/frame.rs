@@ -1,8 +1,8 @@
 //! Frames: a 32-bit size, then that many bytes. Owns reading them off a stream and writing chunks onto one.
 //!
-//! Invariants: memory grows with bytes that have arrived, never with what a size promises; a frame is handed out as a slice
-//! of the buffer it was read into; a reader that waits for a frame's first byte holds no buffer. It must not know what
-//! is inside a frame.
+//! Invariants: memory grows with bytes that have arrived, never with what a size promises; a frame is handed
+//! out as a slice of the buffer it was read into; a reader that waits for a frame's first byte holds no
+//! buffer. It must not know what is inside a frame.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -22,8 +22,8 @@ pub const FRAME_SIZE_BYTES: usize = 4;
 const SMALL_READ_BYTES: usize = 16 * 1024;
 /// What one read asks for at most.
 const LARGE_READ_BYTES: usize = 256 * 1024;
-/// A frame that misses at least this much is read to its end and no further, so that the next one starts in a buffer of
-/// its own and is never moved.
+/// A frame that misses at least this much is read to its end and no further, so that the next one starts in a
+/// buffer of its own and is never moved.
 const LARGE_REST_BYTES: usize = 64 * 1024;
 /// Chunks that go into one vectored write; the kernel takes 1024.
 const MAX_SLICES: usize = 64;
@@ -62,8 +62,8 @@ impl FrameReader {
         FrameReader { buffer: BytesMut::new(), limit, next_read: SMALL_READ_BYTES }
     }
 
-    /// Waits for bytes and takes what one read brings. `false`: the peer closed the connection between two frames.
-    /// Dropping the future loses nothing.
+    /// Waits for bytes and takes what one read brings. `false`: the peer closed the connection between two
+    /// frames. Dropping the future loses nothing.
     pub async fn read<R: AsyncRead + Unpin>(&mut self, stream: &mut R) -> Result<bool, FrameError> {
         poll_fn(|cx| self.poll_read(cx, stream)).await
     }
@@ -99,7 +99,8 @@ impl FrameReader {
         Poll::Ready(Ok(true))
     }
 
-    /// The next whole frame among the bytes that were read, without its size, as a slice of them. `None`: read again.
+    /// The next whole frame among the bytes that were read, without its size, as a slice of them. `None`:
+    /// read again.
     pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
         let Some(size) = self.size()? else { return Ok(None) };
         if self.buffer.len() < FRAME_SIZE_BYTES + size {
@@ -131,8 +132,8 @@ impl FrameReader {
         }
     }
 
-    /// How many bytes the next read asks for: for a large frame no more than have arrived of it already, or than earlier
-    /// reads were worth.
+    /// How many bytes the next read asks for: for a large frame no more than have arrived of it already, or
+    /// than earlier reads were worth.
     fn wanted(&self) -> Result<usize, FrameError> {
         let Some(size) = self.size()? else { return Ok(self.next_read) };
         let missing = (FRAME_SIZE_BYTES + size).saturating_sub(self.buffer.len());

@@ -1,8 +1,8 @@
-//! One Kafka connection, as both of its sides use it: frames in and out, and on the client's side correlation,
-//! pipelining, timeouts and the choice of versions.
+//! One Kafka connection, as both of its sides use it: frames in and out, and on the client's side
+//! correlation, pipelining, timeouts and the choice of versions.
 //!
-//! Invariant: responses are matched to requests in order and by correlation id; whatever does not match ends the
-//! connection. It must not know brokers, topics, or what a request means.
+//! Invariant: responses are matched to requests in order and by correlation id; whatever does not match ends
+//! the connection. It must not know brokers, topics, or what a request means.
 
 mod frame;
 

@@ -1,6 +1,8 @@
-//! Files and directories. Every call is synchronous: what may take long goes through [`super::Runtime::offload`].
+//! Files and directories. Every call is synchronous: what may take long goes through
+//! [`super::Runtime::offload`].
 //!
-//! Nothing here promises durability but `sync_data` for a file's bytes and `sync_dir` for the names in a directory.
+//! Nothing here promises durability but `sync_data` for a file's bytes and `sync_dir` for the names in a
+//! directory.
 
 #[cfg(feature = "real")]
 use super::real::file::RealFile;
@@ -13,11 +15,12 @@ use std::sync::Arc;
 pub trait Disk: Send + Sync {
     /// Opens or creates a file.
     fn open(&self, path: &Path, options: OpenOptions) -> io::Result<File>;
-    /// Takes the exclusive record lock on the whole of `path`, as Kafka does, creating the file. `WouldBlock` when another
-    /// process has it. It is released when the value is dropped.
+    /// Takes the exclusive record lock on the whole of `path`, as Kafka does, creating the file. `WouldBlock`
+    /// when another process has it. It is released when the value is dropped.
     fn lock(&self, path: &Path) -> io::Result<DiskLock>;
-    /// Renames a file or directory, replacing a file that is in the way. Files below it that are still open must be
-    /// opened anew by their new names before they are used again: a bounded cache may have closed their handles.
+    /// Renames a file or directory, replacing a file that is in the way. Files below it that are still open
+    /// must be opened anew by their new names before they are used again: a bounded cache may have closed
+    /// their handles.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -50,8 +53,8 @@ impl dyn Disk {
         Ok(bytes)
     }
 
-    /// Replaces a small file so that a crash leaves either the old or the new bytes: writes `<path>.tmp`, syncs it,
-    /// renames it over `path` and syncs the directory.
+    /// Replaces a small file so that a crash leaves either the old or the new bytes: writes `<path>.tmp`,
+    /// syncs it, renames it over `path` and syncs the directory.
     pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut name = path.as_os_str().to_owned();
         name.push(".tmp");

@@ -1,5 +1,5 @@
-//! The only door to time, tasks, sockets, disk and randomness. The handle is passed in, never global: the same broker
-//! runs on real tokio sockets and disks or inside the simulator, and cannot tell which.
+//! The only door to time, tasks, sockets, disk and randomness. The handle is passed in, never global: the
+//! same broker runs on real tokio sockets and disks or inside the simulator, and cannot tell which.
 //!
 //! Invariant: nothing outside `runtime/real` calls the operating system. It knows nothing of what runs on it.
 
@@ -113,8 +113,8 @@ impl Runtime {
         }
     }
 
-    /// Runs blocking `work` (fsync, cold reads, recovery, cleaning, large recompression) off this thread and waits for
-    /// it. Simulated, it sleeps a drawn latency and runs inline. A panic inside `work` panics here.
+    /// Runs blocking `work` (fsync, cold reads, recovery, cleaning, large recompression) off this thread and
+    /// waits for it. Simulated, it sleeps a drawn latency and runs inline. A panic inside `work` panics here.
     pub async fn offload<T: Send + 'static>(
         &self,
         name: &'static str,
@@ -175,8 +175,8 @@ impl Runtime {
         }
     }
 
-    /// Ends the process, because going on could break a promise: `reason` is a sentence that says what happened, to what,
-    /// and what to do. Simulated it returns, and the node is killed at its next yield.
+    /// Ends the process, because going on could break a promise: `reason` is a sentence that says what
+    /// happened, to what, and what to do. Simulated it returns, and the node is killed at its next yield.
     pub fn halt(&self, reason: &str) {
         tracing::error!("{reason}");
         match self {

@@ -74,7 +74,8 @@ impl Connection {
         }
     }
 
-    /// Sends `length` bytes of `file` from `offset`, through sendfile(2) when real. `UnexpectedEof` when the file is shorter.
+    /// Sends `length` bytes of `file` from `offset`, through sendfile(2) when real. `UnexpectedEof` when the
+    /// file is shorter.
     pub async fn send_file(&mut self, file: &File, mut offset: u64, mut length: u64) -> io::Result<()> {
         #[cfg(feature = "real")]
         if let (Connection::Real(stream), File::Real(file)) = (&*self, file) {

@@ -1,5 +1,6 @@
-//! A value that one side replaces and many sides wait for. tokio's own `watch` wakes its receivers in an order drawn from
-//! a counter of the whole process, which no seed controls; this one wakes them in the order in which they began to wait.
+//! A value that one side replaces and many sides wait for. tokio's own `watch` wakes its receivers in an
+//! order drawn from a counter of the whole process, which no seed controls; this one wakes them in the order
+//! in which they began to wait.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -17,7 +18,8 @@ struct State<T> {
 
 impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // A panic in a closure of `update` leaves the value as the closure left it; receivers see what it was.
+        // A panic in a closure of `update` leaves the value as the closure left it; receivers see what it
+        // was.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,6 @@
-//! Kafka's error codes, as they travel on the wire. They appear at the edge only: inside, each room has its own small
-//! error enum and the handler maps it. Source: the protocol guide's table of error codes, Kafka 4.3.
+//! Kafka's error codes, as they travel on the wire. They appear at the edge only: inside, each room has its
+//! own small error enum and the handler maps it. Source: the protocol guide's table of error codes, Kafka
+//! 4.3.
 
 macro_rules! error_codes {
     ($( $name:ident = $code:literal $kafka:literal $($retriable:ident)?; )*) => {

@@ -1,4 +1,5 @@
-//! Two kinds of time. `Instant` measures how long; `Timestamp` says when. Neither reads a clock: the runtime does.
+//! Two kinds of time. `Instant` measures how long; `Timestamp` says when. Neither reads a clock: the runtime
+//! does.
 
 use std::fmt;
 use std::ops::{Add, Sub};

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use std::fmt;
 use std::ops::Deref;
 
-/// UTF-8 text, usually a slice of a request's frame. Cloning copies nothing. Whoever keeps one beyond its request calls
-/// [`Str::detach`], or the whole frame stays in memory with it.
+/// UTF-8 text, usually a slice of a request's frame. Cloning copies nothing. Whoever keeps one beyond its
+/// request calls [`Str::detach`], or the whole frame stays in memory with it.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Str(Bytes);
 

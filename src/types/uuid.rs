@@ -1,4 +1,5 @@
-//! Kafka's 16-byte ids: topics, directories, clusters, incarnations. Their text is base64url without padding, 22 letters.
+//! Kafka's 16-byte ids: topics, directories, clusters, incarnations. Their text is base64url without padding,
+//! 22 letters.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,8 +21,9 @@ impl Uuid {
     /// The topic id of `__cluster_metadata`.
     pub const METADATA_TOPIC: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 
-    /// A version 4 id made from 128 random bits. Like Kafka's, its text never starts with a dash, and it is never one of
-    /// the hundred reserved ids: the version bits forbid those, and a dash is avoided by clearing the first bit.
+    /// A version 4 id made from 128 random bits. Like Kafka's, its text never starts with a dash, and it is
+    /// never one of the hundred reserved ids: the version bits forbid those, and a dash is avoided by
+    /// clearing the first bit.
     pub fn from_random(high: u64, low: u64) -> Uuid {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&high.to_be_bytes());
@@ -32,7 +34,8 @@ impl Uuid {
         Uuid(bytes)
     }
 
-    /// Whether this is one of the ids below 100 that Kafka keeps for itself (0 migrating, 1 unassigned, 2 lost).
+    /// Whether this is one of the ids below 100 that Kafka keeps for itself (0 migrating, 1 unassigned, 2
+    /// lost).
     pub fn is_reserved(self) -> bool {
         u128::from_be_bytes(self.0) < 100
     }

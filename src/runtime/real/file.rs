@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// The open handles. When there are more than `limit`, the one that waited longest is closed, unless it was used since
-/// it was last looked at (second chance).
+/// The open handles. When there are more than `limit`, the one that waited longest is closed, unless it was
+/// used since it was last looked at (second chance).
 pub(super) struct HandlePool {
     limit: usize,
     open: Mutex<VecDeque<Weak<RealFile>>>,

@@ -19,8 +19,8 @@ pub struct RealRuntime {
 }
 
 impl RealRuntime {
-    /// A runtime that keeps at most `max_open_files` log files open at a time (at least one); those least recently used
-    /// are closed and opened again when they are needed.
+    /// A runtime that keeps at most `max_open_files` log files open at a time (at least one); those least
+    /// recently used are closed and opened again when they are needed.
     pub fn new(max_open_files: usize) -> RealRuntime {
         RealRuntime { start: std::time::Instant::now(), disk: Arc::new(disk::RealDisk::new(max_open_files)) }
     }
