@@ -1,5 +1,5 @@
-//! The configurations that one broker was started with: `server.properties`, then overrides, then what is known of the
-//! directory. Values are checked once, here; reading one later cannot fail.
+//! The configurations that one broker was started with: `server.properties`, then overrides, then what is
+//! known of the directory. Values are checked once, here; reading one later cannot fail.
 
 use super::definition::{DefaultValue, InvalidValue, list};
 use super::{broker_definition, broker_definitions, nearest};
@@ -72,8 +72,8 @@ pub struct BrokerConfig {
 }
 
 impl BrokerConfig {
-    /// Checks the keys and values of a file and of overrides, of which the last wins. Without a file, the defaults are
-    /// those of one combined node on loopback that needs no configuration.
+    /// Checks the keys and values of a file and of overrides, of which the last wins. Without a file, the
+    /// defaults are those of one combined node on loopback that needs no configuration.
     pub fn new(
         file: Option<BTreeMap<String, String>>,
         overrides: impl IntoIterator<Item = (String, String)>,
@@ -213,8 +213,8 @@ impl BrokerConfig {
         let roles: Vec<&str> = list(self.text("process.roles").unwrap_or_default()).collect();
         if !roles.contains(&"broker") || !roles.contains(&"controller") {
             return unusable(
-                "process.roles must be broker,controller: this version runs a combined node, its separate roles \
-                 are not there yet",
+                "process.roles must be broker,controller: this version runs a combined node, its separate \
+                 roles are not there yet",
             );
         }
         if self.log_dirs().is_empty() {
@@ -262,7 +262,8 @@ mod tests {
         let refusal = |name, value| config(&[(name, value)]).unwrap_err().to_string();
         assert_eq!(
             refusal("log.dir.s", "x"),
-            "there is no broker configuration log.dir.s (did you mean log.dirs?); remove it or correct its name"
+            "there is no broker configuration log.dir.s (did you mean log.dirs?); \
+             remove it or correct its name"
         );
         assert_eq!(
             refusal("listeners", "PLAINTEXT//x"),

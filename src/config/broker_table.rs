@@ -1,5 +1,5 @@
-//! Every broker configuration of Kafka 4.3: name, type, default, validator, importance and whether it can be changed while
-//! the broker runs. Facts only; what a name means to Vltava is decided where it is read.
+//! Every broker configuration of Kafka 4.3: name, type, default, validator, importance and whether it can be
+//! changed while the broker runs. Facts only; what a name means to Vltava is decided where it is read.
 
 use super::definition::{Definition, broker_configs};
 

@@ -1,5 +1,5 @@
-//! What is known of one configuration, and how a text becomes a value of it. The rules and the sentences of refusal are
-//! those of Kafka's `ConfigDef`, because clients show them.
+//! What is known of one configuration, and how a text becomes a value of it. The rules and the sentences of
+//! refusal are those of Kafka's `ConfigDef`, because clients show them.
 
 /// One configuration that Kafka knows.
 #[derive(Debug)]

@@ -38,7 +38,8 @@ pub fn topic_definition(name: &str) -> Option<&'static Definition> {
     find(topic_table::TABLE, name)
 }
 
-/// The name in `table` with the fewest changed letters from `name`, if it is near enough to be a slip of the finger.
+/// The name in `table` with the fewest changed letters from `name`, if it is near enough to be a slip of the
+/// finger.
 pub fn nearest(table: &'static [Definition], name: &str) -> Option<&'static str> {
     let distances = table.iter().map(|definition| (edit_distance(definition.name, name), definition.name));
     distances.min().filter(|(distance, _)| *distance * 3 <= name.len().max(3)).map(|(_, nearest)| nearest)

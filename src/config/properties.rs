@@ -12,8 +12,8 @@ pub struct PropertiesError {
     pub text: String,
 }
 
-/// Reads properties: `key=value`, `key: value` or `key value`; `#` and `!` begin comments; a backslash at the end of a
-/// line joins it with the next. A key given twice has its last value, as in Java.
+/// Reads properties: `key=value`, `key: value` or `key value`; `#` and `!` begin comments; a backslash at the
+/// end of a line joins it with the next. A key given twice has its last value, as in Java.
 pub fn parse(text: &str) -> Result<BTreeMap<String, String>, PropertiesError> {
     let mut properties = BTreeMap::new();
     let mut lines = text.lines().enumerate();

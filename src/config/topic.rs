@@ -8,7 +8,10 @@ use super::{nearest, topic_definition, topic_definitions};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopicConfigError {
     /// No such key.
-    #[error("Unknown topic config name: {name}{}", .nearest.map_or_else(String::new, |n| format!(" (did you mean {n}?)")))]
+    #[error(
+        "Unknown topic config name: {name}{}",
+        .nearest.map_or_else(String::new, |n| format!(" (did you mean {n}?)"))
+    )]
     Unknown {
         /// The key.
         name: String,
@@ -63,8 +66,8 @@ pub enum TimestampType {
     LogAppendTime,
 }
 
-/// The effective configuration of one topic; each field is the topic configuration of that name in Kafka's documentation,
-/// times in milliseconds and sizes in bytes.
+/// The effective configuration of one topic; each field is the topic configuration of that name in Kafka's
+/// documentation, times in milliseconds and sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     missing_docs,

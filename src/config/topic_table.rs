@@ -1,5 +1,5 @@
-//! Every topic configuration of Kafka 4.3: name, type, default, validator, importance and the broker configurations that
-//! give its default, the first that is set winning. Facts only.
+//! Every topic configuration of Kafka 4.3: name, type, default, validator, importance and the broker
+//! configurations that give its default, the first that is set winning. Facts only.
 
 use super::definition::{Definition, topic_configs};
 
