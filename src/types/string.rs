@@ -26,6 +26,11 @@ impl Str {
         std::str::from_utf8(&self.0).expect("checked when it was made")
     }
 
+    /// The text's bytes, without checking them again.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The same text in memory of its own.
     pub fn detach(&self) -> Str {
         Str(Bytes::copy_from_slice(&self.0))
