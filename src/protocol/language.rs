@@ -5,13 +5,13 @@
 //! ```
 //!
 //! - The type says what the bytes are; `Option` is what can be null, `Option<Box<Struct>>` a nullable struct.
-//! - The default is that of the type, which for an `Option` is null. `= Some(empty)` makes it an empty value that
-//!   is not null.
-//! - The brackets are left out where every version carries the field. Versions are a Rust range, `..` for all.
+//! - The default is that of the type, which for an `Option` is null. `= Some(empty)` makes it an empty value
+//!   that is not null.
+//! - The brackets are left out where every version carries the field. Versions are a Rust range, `..` is all.
 //! - `tag` makes it a tagged field (KIP-482). Tagged fields stand in ascending order of their tags.
 //! - `nullable` narrows the versions that know null.
-//! - `ignorable`: versions that do not carry the field lose it in silence; of other fields they refuse any value
-//!   but the default.
+//! - `ignorable`: versions that do not carry the field lose it in silence; of other fields they refuse any
+//!   value but the default.
 //!
 //! Every struct also gets `unknown_tags`, which keeps the tags that this code does not know.
 //!
@@ -87,7 +87,8 @@ macro_rules! write_field {
     ($w:ident, $field:expr, $at:expr, $default:expr, []) => {
         $crate::protocol::wire::Wire::write(&$field, $w)
     };
-    ($w:ident, $field:expr, $at:expr, $default:expr, [$versions:expr, tag $tag:literal $(, ignorable)?]) => {};
+    ($w:ident, $field:expr, $at:expr, $default:expr,
+     [$versions:expr, tag $tag:literal $(, ignorable)?]) => {};
     ($w:ident, $field:expr, $at:expr, $default:expr, [$versions:expr $(, nullable $nullable:expr)?]) => {
         write_field!($w, $field, $at, $default, [$versions $(, nullable $nullable)?, ignorable]);
         check_carried!($w, $field, $at, $default, $versions);

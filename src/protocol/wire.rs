@@ -52,8 +52,8 @@ pub trait Message:
         Self::decode(&body, version)
     }
 
-    /// Reads a 16-bit version and the message; a version newer than all known is read as the newest known one, for
-    /// messages whose versions only ever add fields at the end.
+    /// Reads a 16-bit version and the message; a version newer than all known is read as the newest known
+    /// one, for messages whose versions only ever add fields at the end.
     fn decode_versioned_or_newer(bytes: &Bytes) -> Result<Self> {
         let (version, body) = split_version::<Self>(bytes)?;
         Self::decode(&body, version.min(*Self::VERSIONS.end()))

@@ -34,8 +34,8 @@ impl QuorumRecord {
         }
     }
 
-    /// Reads the value of a record of `kind`. A version newer than all known is read as the newest known one, and bytes
-    /// behind the value are ignored, as Kafka does. Other kinds than the quorum's are an error.
+    /// Reads the value of a record of `kind`. A version newer than all known is read as the newest known one,
+    /// and bytes behind the value are ignored, as Kafka does. Other kinds than the quorum's are an error.
     pub fn decode(kind: ControlRecordType, value: &Bytes) -> Result<QuorumRecord, DecodeError> {
         match kind {
             ControlRecordType::LeaderChange => decode_value(value).map(QuorumRecord::LeaderChange),
