@@ -283,6 +283,14 @@ impl BatchHeader {
         }
     }
 
+    /// The time of a record, whose delta this is.
+    pub fn record_timestamp(&self, delta: i64) -> Timestamp {
+        match self.attributes.timestamp_type() {
+            TimestampType::LogAppendTime => self.max_timestamp,
+            TimestampType::CreateTime => Timestamp(self.base_timestamp.0.wrapping_add(delta)),
+        }
+    }
+
     /// From when tombstones and markers of the batch may be removed (KIP-534).
     pub fn delete_horizon(&self) -> Option<Timestamp> {
         self.attributes.has_delete_horizon().then_some(self.base_timestamp)

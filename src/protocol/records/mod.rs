@@ -16,7 +16,10 @@ mod header;
 mod legacy;
 mod lz4;
 mod record;
+mod refusal;
+mod scan;
 mod snappy;
+mod validate;
 mod varint;
 
 pub use batch::{BatchError, Batches, RecordBatch, batches};
@@ -32,3 +35,5 @@ pub use header::{
 };
 pub use header::{MAGIC_END, increment_sequence};
 pub use record::{Record, RecordError, RecordHeaders, RecordIter, RecordView};
+pub use refusal::{RecordRejection, RejectedRecord, ValidationError};
+pub use validate::{ValidatedBatch, ValidationRules, validate};

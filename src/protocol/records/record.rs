@@ -7,7 +7,7 @@
 use super::batch::RecordBatch;
 use super::builder::Header;
 use super::codec::{CodecError, MAX_DECOMPRESSED_BATCH_BYTES, decompress};
-use super::header::{BatchHeader, MAGIC, TimestampType};
+use super::header::{BatchHeader, MAGIC};
 use super::legacy::LegacyRecords;
 use super::varint::Reader;
 use crate::types::{Offset, Timestamp};
@@ -114,7 +114,7 @@ impl<'a> RecordView<'a> {
     }
 
     /// None where a field reaches beyond the body.
-    fn read_body(body: &'a [u8]) -> Option<Result<RecordView<'a>, &'static str>> {
+    pub(super) fn read_body(body: &'a [u8]) -> Option<Result<RecordView<'a>, &'static str>> {
         let mut body = Reader::new(body);
         let attributes = body.byte()? as i8;
         let timestamp_delta = body.varlong()?;
@@ -177,6 +177,16 @@ pub(super) struct RecordViews<'a> {
     reader: Reader<'a>,
     count: i32,
     index: i32,
+}
+
+impl<'a> RecordViews<'a> {
+    /// `count` records, which must fill `plain` exactly.
+    pub fn new(plain: &'a [u8], count: i32) -> Result<RecordViews<'a>, RecordError> {
+        if count < 0 {
+            return Err(RecordError::BadCount(count));
+        }
+        Ok(RecordViews { reader: Reader::new(plain), count, index: 0 })
+    }
 }
 
 impl<'a> Iterator for RecordViews<'a> {
@@ -265,21 +275,11 @@ impl RecordView<'_> {
     fn to_record(self, header: &BatchHeader, plain: &Bytes) -> Record {
         Record {
             offset: Offset(header.base_offset.0.wrapping_add(i64::from(self.offset_delta))),
-            timestamp: self.timestamp(header),
+            timestamp: header.record_timestamp(self.timestamp_delta),
             attributes: self.attributes,
             key: self.key.map(|key| plain.slice_ref(key)),
             value: self.value.map(|value| plain.slice_ref(value)),
             headers: RecordHeaders { count: self.header_count, bytes: plain.slice_ref(self.header_bytes) },
-        }
-    }
-
-    /// The record's time, given the header of its batch.
-    pub fn timestamp(&self, header: &BatchHeader) -> Timestamp {
-        match header.attributes.timestamp_type() {
-            TimestampType::LogAppendTime => header.max_timestamp,
-            TimestampType::CreateTime => {
-                Timestamp(header.base_timestamp.0.wrapping_add(self.timestamp_delta))
-            }
         }
     }
 }
