@@ -5,5 +5,6 @@
 pub mod config;
 pub mod connection;
 pub mod protocol;
+pub mod raft;
 pub mod runtime;
 pub mod types;
