@@ -4,8 +4,13 @@
 //! Invariant: responses are matched to requests in order and by correlation id; whatever does not match ends
 //! the connection. It must not know brokers, topics, or what a request means.
 
+mod client;
+mod driver;
 mod frame;
+mod versions;
 
+pub use client::{ClientConnection, ConnectionError, ConnectionSettings, InFlight};
 pub use frame::{
     DEFAULT_MAX_FRAME_BYTES, FRAME_SIZE_BYTES, FrameError, FrameReader, WriteQueue, write_chunks,
 };
+pub use versions::{ServedVersions, VersionError};
