@@ -1,7 +1,7 @@
 //! The client's side of a connection, as callers see it: a typed request goes in, a typed response comes out.
 //!
-//! Owns the choice of versions, headers and the bound on what is in flight. Invariant: requests of one caller go out
-//! in the order of its calls. It must not retry, reconnect, or know what a request means.
+//! Owns the choice of versions, headers and the bound on what is in flight. Invariant: requests of one caller
+//! go out in the order of its calls. It must not retry, reconnect, or know what a request means.
 
 use super::driver::{Awaits, Driver, Expected, Shared};
 use super::frame::DEFAULT_MAX_FRAME_BYTES;
@@ -22,7 +22,8 @@ pub struct ConnectionSettings {
     pub client_id: Option<Str>,
     /// How long connecting may take.
     pub connect_timeout: Duration,
-    /// How long a response may take. One that takes longer ends the connection, since all others wait behind it.
+    /// How long a response may take. One that takes longer ends the connection, since all others wait behind
+    /// it.
     pub request_timeout: Duration,
     /// Requests without a response at a time; further ones wait. At least 1.
     pub max_in_flight: usize,
@@ -117,7 +118,8 @@ impl ConnectionError {
     }
 }
 
-/// An open connection to a broker. Clones share it; it closes when the last one is dropped and nothing is in flight.
+/// An open connection to a broker. Clones share it; it closes when the last one is dropped and nothing is in
+/// flight.
 #[derive(Clone)]
 pub struct ClientConnection {
     handle: Arc<Handle>,
@@ -231,8 +233,8 @@ impl ClientConnection {
         self.send::<A>(request, version).await?.response().await
     }
 
-    /// Sends `request` in `version`, and returns as soon as it stands in line: requests of one caller go out in the order
-    /// of their calls. Waits while as many as allowed are in flight.
+    /// Sends `request` in `version`, and returns as soon as it stands in line: requests of one caller go out
+    /// in the order of their calls. Waits while as many as allowed are in flight.
     pub async fn send<A: Api>(
         &self,
         request: &A::Request,
@@ -252,7 +254,8 @@ impl ClientConnection {
         Ok(InFlight { receiver, version, shared: self.handle.shared.clone(), api: std::marker::PhantomData })
     }
 
-    /// Sends a request that the broker does not answer, as Produce with `acks` 0, and returns when it stands in line.
+    /// Sends a request that the broker does not answer, as Produce with `acks` 0, and returns when it stands
+    /// in line.
     pub async fn send_unanswered<A: Api>(
         &self,
         request: &A::Request,

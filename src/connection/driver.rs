@@ -1,8 +1,8 @@
 //! The task behind a client's connection, which alone reads and writes its socket.
 //!
-//! Owns the table of requests that wait for their response. Invariant: a request is answered at most once, in order;
-//! when the connection ends, all that wait are told why. It must not know what is inside a frame, but for the
-//! correlation id.
+//! Owns the table of requests that wait for their response. Invariant: a request is answered at most once, in
+//! order; when the connection ends, all that wait are told why. It must not know what is inside a frame, but
+//! for the correlation id.
 
 use super::client::ConnectionError;
 use super::frame::{FrameError, FrameReader, WriteQueue};
@@ -215,8 +215,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Ready when a response is overdue. The timer is only moved forward; when it rings for a request that was answered
-    /// meanwhile, it is set for the next.
+    /// Ready when a response is overdue. The timer is only moved forward; when it rings for a request that
+    /// was answered meanwhile, it is set for the next.
     fn poll_timer(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<End> {
         let Some(deadline) = deadline else { return Poll::Pending };
         loop {

@@ -1,4 +1,5 @@
-//! Which version of each API two sides may use with each other. Pure: the table of one broker, as ApiVersions told it.
+//! Which version of each API two sides may use with each other. Pure: the table of one broker, as ApiVersions
+//! told it.
 
 use crate::protocol::api::api_versions::ApiVersionsResponse;
 use crate::protocol::{Api, ApiKey, Message};
@@ -14,8 +15,8 @@ pub enum VersionError {
     NotServed(ApiKey),
     /// The ranges do not meet.
     #[error(
-        "the broker serves {api} in versions {served_min} to {served_max}, and {known_min} to {known_max} are known here: \
-         one of both is too old for the other"
+        "the broker serves {api} in versions {served_min} to {served_max}, and {known_min} to {known_max} are \
+         known here: one of both is too old for the other"
     )]
     NoneInCommon {
         /// The API.
@@ -74,8 +75,8 @@ impl ServedVersions {
         self.ranges.get(&api.code()).cloned()
     }
 
-    /// The level of a feature that is finalized in the cluster, such as `transaction.version`; 0 where it is not, or where
-    /// the broker does not know.
+    /// The level of a feature that is finalized in the cluster, such as `transaction.version`; 0 where it is
+    /// not, or where the broker does not know.
     pub fn finalized_feature(&self, name: &str) -> i16 {
         self.finalized.get(&Str::from(name)).copied().unwrap_or(0)
     }
