@@ -1,7 +1,7 @@
 //! One batch as a slice of bytes, and the walk over batches that lie back to back.
 //!
-//! Invariant: a [`RecordBatch`] holds exactly the bytes that its header announces; whether the CRC is right is checked
-//! only by [`RecordBatch::verify_crc`]. It must not know where the bytes came from.
+//! Invariant: a [`RecordBatch`] holds exactly the bytes that its header announces; whether the CRC is right
+//! is checked only by [`RecordBatch::verify_crc`]. It must not know where the bytes came from.
 
 use super::header::{BatchHeader, CRC_START, HEADER_BYTES, MAGIC};
 use super::legacy;
@@ -40,8 +40,8 @@ pub enum BatchError {
     },
 }
 
-/// A record batch of magic 2, or a message (uncompressed, or wrapping a compressed set) of magic 0 or 1. Cloning copies
-/// no bytes.
+/// A record batch of magic 2, or a message (uncompressed, or wrapping a compressed set) of magic 0 or 1.
+/// Cloning copies no bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordBatch {
     header: BatchHeader,
@@ -49,7 +49,8 @@ pub struct RecordBatch {
 }
 
 impl RecordBatch {
-    /// The batch that fills `bytes` from the first to the last byte of its announced size; bytes behind it are left out.
+    /// The batch that fills `bytes` from the first to the last byte of its announced size; bytes behind it
+    /// are left out.
     pub fn parse(bytes: &Bytes) -> Result<RecordBatch, BatchError> {
         Self::parse_at(bytes, 0)
     }
@@ -86,8 +87,8 @@ impl RecordBatch {
         self.bytes
     }
 
-    /// Offset of the first record. In a compressed message set of magic 0 or 1 that is known only inside: there it costs a
-    /// decompression, and a set that cannot be read gives the offset of its last message.
+    /// Offset of the first record. In a compressed message set of magic 0 or 1 that is known only inside:
+    /// there it costs a decompression, and a set that cannot be read gives the offset of its last message.
     pub fn base_offset(&self) -> Offset {
         if self.header.magic < MAGIC && self.header.attributes.codec_id() != 0 {
             let first = self.records().ok().and_then(|mut records| records.next()?.ok());
@@ -122,14 +123,14 @@ impl RecordBatch {
         if stored == computed { Ok(()) } else { Err(BatchError::BadCrc { stored, computed }) }
     }
 
-    /// What follows the header: the records, perhaps compressed. For magic 0 and 1 this is empty; their one message is
-    /// read by [`RecordBatch::records`].
+    /// What follows the header: the records, perhaps compressed. For magic 0 and 1 this is empty; their one
+    /// message is read by [`RecordBatch::records`].
     pub fn payload(&self) -> Bytes {
         self.bytes.slice(HEADER_BYTES.min(self.bytes.len())..)
     }
 
-    /// A copy of the batch with another base offset and leader epoch, which the CRC does not cover. A batch of magic 0 or
-    /// 1 has no leader epoch.
+    /// A copy of the batch with another base offset and leader epoch, which the CRC does not cover. A batch
+    /// of magic 0 or 1 has no leader epoch.
     pub fn with_offset(&self, base_offset: Offset, leader_epoch: LeaderEpoch) -> RecordBatch {
         let mut bytes = BytesMut::from(&self.bytes[..]);
         bytes[..8].copy_from_slice(&base_offset.0.to_be_bytes());
@@ -141,8 +142,9 @@ impl RecordBatch {
         RecordBatch { header, bytes: bytes.freeze() }
     }
 
-    /// The same header without records, as compaction leaves it where a batch must stay to keep its producer's last
-    /// sequence or the partition's last offset: uncompressed, no base timestamp, no delete horizon.
+    /// The same header without records, as compaction leaves it where a batch must stay to keep its
+    /// producer's last sequence or the partition's last offset: uncompressed, no base timestamp, no delete
+    /// horizon.
     pub fn emptied(header: &BatchHeader) -> RecordBatch {
         let attributes = header.attributes.known().with_codec(super::Codec::None).with_delete_horizon(false);
         let mut empty = BatchHeader {
@@ -157,9 +159,9 @@ impl RecordBatch {
     }
 }
 
-/// The batches in `bytes`, first to last. A batch that `bytes` cuts short ends the walk, since a fetch ends where its
-/// bytes do; [`Batches::position`] tells how far the whole batches went. Anything else that is no batch is an error,
-/// and ends the walk too.
+/// The batches in `bytes`, first to last. A batch that `bytes` cuts short ends the walk, since a fetch ends
+/// where its bytes do; [`Batches::position`] tells how far the whole batches went. Anything else that is no
+/// batch is an error, and ends the walk too.
 pub fn batches(bytes: &Bytes) -> Batches {
     Batches { bytes: bytes.clone(), position: 0, failed: false }
 }
@@ -261,7 +263,8 @@ mod tests {
 
         #[test]
         fn reading_any_bytes_as_a_batch_gives_records_or_errors(
-            body in prop::collection::vec(any::<u8>(), 0..200), codec in 0..8_u8, count in -1..20_i32, magic in 0..3_u8,
+            body in prop::collection::vec(any::<u8>(), 0..200), codec in 0..8_u8, count in -1..20_i32,
+            magic in 0..3_u8,
         ) {
             let mut bytes = vec![0; HEADER_BYTES];
             bytes.extend_from_slice(&body);

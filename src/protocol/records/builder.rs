@@ -1,7 +1,7 @@
 //! Writes batches of magic 2.
 //!
-//! Invariant: what [`BatchBuilder::build`] returns parses, has a right CRC, and for the same calls the same bytes as
-//! Kafka's own builder, compression aside. It must not know who produces or which log receives.
+//! Invariant: what [`BatchBuilder::build`] returns parses, has a right CRC, and for the same calls the same
+//! bytes as Kafka's own builder, compression aside. It must not know who produces or which log receives.
 
 use super::batch::RecordBatch;
 use super::codec::{Codec, Compression, compress};
@@ -18,8 +18,8 @@ pub struct Header<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// A batch in the making. The methods that set fields of the header may be called in any order, but before records that
-/// depend on them: base offset and delete horizon come before the first record.
+/// A batch in the making. The methods that set fields of the header may be called in any order, but before
+/// records that depend on them: base offset and delete horizon come before the first record.
 #[derive(Debug, Clone)]
 pub struct BatchBuilder {
     compression: Compression,
@@ -295,7 +295,7 @@ pub(super) mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn what_is_appended_is_read_back(stated in prop::collection::vec(stated(), 1..20)) {
             for codec in Codec::ALL {

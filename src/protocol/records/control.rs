@@ -1,7 +1,7 @@
 //! Control records: markers that end transactions, and the quorum's own.
 //!
-//! Owns their keys (version and type, two i16) and the value of the transaction marker; the values of the quorum's records
-//! are messages and live elsewhere. Source: KIP-98, KIP-595, KIP-630, KIP-853.
+//! Owns their keys (version and type, two i16) and the value of the transaction marker; the values of the
+//! quorum's records are messages and live elsewhere. Source: KIP-98, KIP-595, KIP-630, KIP-853.
 
 use super::batch::RecordBatch;
 use super::builder::BatchBuilder;

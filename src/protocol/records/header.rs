@@ -1,7 +1,8 @@
-//! The 61 bytes in front of every batch of magic 2, and the 16 of them that a broker may rewrite without touching the CRC.
+//! The 61 bytes in front of every batch of magic 2, and the 16 of them that a broker may rewrite without
+//! touching the CRC.
 //!
-//! Owns field positions and attribute bits. A header of magic 0 or 1 is presented in the same form, with what those
-//! formats lack set to Kafka's "none". It must not know records or codecs beyond their number.
+//! Owns field positions and attribute bits. A header of magic 0 or 1 is presented in the same form, with what
+//! those formats lack set to Kafka's "none". It must not know records or codecs beyond their number.
 
 use super::batch::BatchError;
 use super::codec::Codec;
@@ -111,8 +112,9 @@ impl Attributes {
     }
 }
 
-/// The header of a batch, by field. For magic 0 and 1 the base offset is the message's own offset (in a compressed message
-/// set the offset of its *last* message), the last offset delta 0, and producer and leader epoch are "none".
+/// The header of a batch, by field. For magic 0 and 1 the base offset is the message's own offset (in a
+/// compressed message set the offset of its *last* message), the last offset delta 0, and producer and leader
+/// epoch are "none".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchHeader {
     /// Offset of the first record. Compaction keeps it even when that record is gone.
@@ -139,12 +141,14 @@ pub struct BatchHeader {
     pub producer_epoch: ProducerEpoch,
     /// Sequence number of the first record, or -1.
     pub base_sequence: i32,
-    /// Records in the batch; 0 is legal after compaction. -1 where only decompression can tell (compressed magic 0, 1).
+    /// Records in the batch; 0 is legal after compaction. -1 where only decompression can tell (compressed
+    /// magic 0, 1).
     pub record_count: i32,
 }
 
 impl BatchHeader {
-    /// Reads the header at the front of `bytes`, of whichever magic. `Incomplete` says how many bytes are needed when
+    /// Reads the header at the front of `bytes`, of whichever magic. `Incomplete` says how many bytes are
+    /// needed when
     /// `bytes` ends too early; every other error means that no batch starts here.
     pub fn parse(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
         if let Some(full) = bytes.first_chunk::<HEADER_BYTES>()
@@ -156,7 +160,8 @@ impl BatchHeader {
         match bytes[MAGIC_AT] {
             magic @ (0 | 1) => Self::parse_legacy(bytes, length, magic),
             magic if magic == MAGIC as u8 => {
-                // Fewer than 61 bytes are here: either the rest is elsewhere, or the batch says that it has no more.
+                // Fewer than 61 bytes are here: either the rest is elsewhere, or the batch says that it has
+                // no more.
                 check_length(length, HEADER_BYTES - LENGTH_END)?;
                 Err(BatchError::Incomplete { needed: HEADER_BYTES, available: bytes.len() })
             }
@@ -357,7 +362,8 @@ mod tests {
 
     prop_compose! {
         fn any_header()(
-            offset: i64, length in 49..=i32::MAX, epoch: i32, crc: u32, attributes: i16, delta: i32, times: [i64; 2],
+            offset: i64, length in 49..=i32::MAX, epoch: i32, crc: u32, attributes: i16, delta: i32,
+            times: [i64; 2],
             producer: i64, producer_epoch: i16, sequence: i32, count: i32,
         ) -> BatchHeader {
             BatchHeader {
@@ -381,8 +387,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_header_survives_its_bytes(header in any_header()) {
-            prop_assert_eq!(BatchHeader::parse(&header.to_bytes()), Ok(header));
-            prop_assert_eq!(BatchHeader::parse_size(&header.to_bytes()[..MAGIC_END]), Ok(header.size_in_bytes()));
+            let bytes = header.to_bytes();
+            prop_assert_eq!(BatchHeader::parse(&bytes), Ok(header));
+            prop_assert_eq!(BatchHeader::parse_size(&bytes[..MAGIC_END]), Ok(header.size_in_bytes()));
         }
 
         #[test]

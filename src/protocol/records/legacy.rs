@@ -1,8 +1,8 @@
 //! Messages of magic 0 and 1, which old directories hold: read, never written.
 //!
-//! Owns their layout and the sets that a compressed message wraps. In a set of magic 1 the inner offsets count from 0 and
-//! the wrapper carries the offset of the last; in magic 0 they are absolute. Zstd came later than both.
-//! It must not know how the messages came to be on disk.
+//! Owns their layout and the sets that a compressed message wraps. In a set of magic 1 the inner offsets
+//! count from 0 and the wrapper carries the offset of the last; in magic 0 they are absolute. Zstd came later
+//! than both. It must not know how the messages came to be on disk.
 
 use super::batch::{BatchError, RecordBatch};
 use super::codec::{Codec, CodecError, Decoder, MAX_DECOMPRESSED_BATCH_BYTES, decompress};
@@ -64,7 +64,8 @@ impl LegacyRecords {
         Ok(records)
     }
 
-    /// Walks over the set once, since the first offset follows from the last; returns the offset in the last message.
+    /// Walks over the set once, since the first offset follows from the last; returns the offset in the last
+    /// message.
     fn check_inner_messages(&self) -> Result<Offset, RecordError> {
         let mut last = None;
         let mut rest = self.messages.clone();

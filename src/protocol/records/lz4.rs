@@ -1,8 +1,8 @@
 //! The LZ4 frame format, as far as Kafka's clients use it; the blocks themselves are the library's.
 //!
-//! Written: independent blocks of 64 KiB without checksums, as Kafka does. Read: any block size, linked blocks, block
-//! checksums, content size and content checksum (which nobody checks: the batch has a CRC). One frame; what follows it is
-//! ignored. Source: lz4_Frame_format.md of LZ4.
+//! Written: independent blocks of 64 KiB without checksums, as Kafka does. Read: any block size, linked
+//! blocks, block checksums, content size and content checksum (which nobody checks: the batch has a CRC). One
+//! frame; what follows it is ignored. Source: lz4_Frame_format.md of LZ4.
 
 use super::codec::{Codec, CodecError};
 use bytes::Bytes;

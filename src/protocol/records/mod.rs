@@ -1,9 +1,9 @@
 //! Record batches: what producers send, the log keeps and consumers receive.
 //!
-//! Owns the bytes of a batch: its 61-byte header ([`BatchHeader`]), the walk over back-to-back batches ([`batches`]) and
-//! over the records of one ([`RecordBatch::records`]), the codecs, building ([`BatchBuilder`]) and what a broker checks
-//! before it appends. Batches of magic 2 and the older message sets of magic 0 and 1
-//! are read; magic 2 alone is written.
+//! Owns the bytes of a batch: its 61-byte header ([`BatchHeader`]), the walk over back-to-back batches
+//! ([`batches`]) and over the records of one ([`RecordBatch::records`]), the codecs, building
+//! ([`BatchBuilder`]) and what a broker checks before it appends. Batches of magic 2 and the older message
+//! sets of magic 0 and 1 are read; magic 2 alone is written.
 //!
 //! Invariant: no input makes this code panic, or allocate more than the bytes at hand or a named limit back.
 //! It must not know files, sockets, clocks, or which offset a batch is going to get.

@@ -1,8 +1,9 @@
 //! The records of a batch, one after the other.
 //!
-//! Owns the layout of a record of magic 2. Deltas that are not 0, 1, 2 .. and unknown attribute bits are legal. A record
-//! shares the bytes of its batch, or of the one buffer that its batch was decompressed into: whoever keeps a record
-//! beyond its request copies what it needs. It must not know batches' framing or how codecs work.
+//! Owns the layout of a record of magic 2. Deltas that are not 0, 1, 2 .. and unknown attribute bits are
+//! legal. A record shares the bytes of its batch, or of the one buffer that its batch was decompressed into:
+//! whoever keeps a record beyond its request copies what it needs. It must not know batches' framing or how
+//! codecs work.
 
 use super::batch::RecordBatch;
 use super::builder::Header;
@@ -171,7 +172,8 @@ fn headers(count: usize, bytes: &[u8]) -> impl Iterator<Item = Header<'_>> {
     })
 }
 
-/// The records of one batch of magic 2, from its plain bytes, without any allocation. Ends after the first error.
+/// The records of one batch of magic 2, from its plain bytes, without any allocation. Ends after the first
+/// error.
 #[derive(Debug, Clone)]
 pub(super) struct RecordViews<'a> {
     reader: Reader<'a>,
@@ -197,7 +199,7 @@ impl<'a> Iterator for RecordViews<'a> {
         let index = self.index;
         if index >= self.count {
             let leftover = std::mem::replace(&mut self.reader, Reader::new(&[])).remaining();
-            return (leftover > 0).then(|| Err(RecordError::Leftover { count: self.count }));
+            return (leftover > 0).then_some(Err(RecordError::Leftover { count: self.count }));
         }
         self.index += 1;
         match RecordView::read(&mut self.reader) {
@@ -211,7 +213,8 @@ impl<'a> Iterator for RecordViews<'a> {
     }
 }
 
-/// Iterator over the records of a batch of any magic; see [`RecordBatch::records`]. Ends after the first error.
+/// Iterator over the records of a batch of any magic; see [`RecordBatch::records`]. Ends after the first
+/// error.
 #[derive(Debug)]
 pub struct RecordIter {
     source: Source,

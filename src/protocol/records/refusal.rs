@@ -1,6 +1,7 @@
 //! Why a produced batch is refused, and what the answer to the producer says of it.
 //!
-//! Owns the mapping to error codes, since it is part of what validation promises. It must not know the response's format.
+//! Owns the mapping to error codes, since it is part of what validation promises. It must not know the
+//! response's format.
 
 use super::batch::BatchError;
 use super::codec::CodecError;
@@ -126,7 +127,8 @@ impl ValidationError {
         }
     }
 
-    /// Whether the answer carries the partition's log start offset: it does once the records themselves were looked at.
+    /// Whether the answer carries the partition's log start offset: it does once the records themselves were
+    /// looked at.
     pub fn carries_log_start_offset(&self) -> bool {
         !matches!(
             self,

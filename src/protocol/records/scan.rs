@@ -1,17 +1,17 @@
 //! What validation needs of each record, without keeping the record.
 //!
-//! Invariant: a compressed batch is checked in a buffer of bounded size, whatever its records announce. A record must
-//! fill its length exactly, compressed or not (Kafka forgives that in compressed batches, and no consumer can read them).
-//! It must not know what the checks are for.
+//! Invariant: a compressed batch is checked in a buffer of bounded size, whatever its records announce. A
+//! record must fill its length exactly, compressed or not (Kafka forgives that in compressed batches, and no
+//! consumer can read them). It must not know what the checks are for.
 
 use super::codec::{Codec, CodecError, Decoder};
 use super::record::{RecordError, RecordView, RecordViews};
 use super::varint::{MAX_VARINT_BYTES, MAX_VARLONG_BYTES, Reader};
 use bytes::Bytes;
 
-/// Records up to this size are gathered in the buffer and read like uncompressed ones; larger ones are passed over in
-/// pieces. The buffer holds one such record and one piece of a codec's output (a block of 4 MiB at most for lz4, the whole
-/// batch for one bare block of snappy).
+/// Records up to this size are gathered in the buffer and read like uncompressed ones; larger ones are passed
+/// over in pieces. The buffer holds one such record and one piece of a codec's output (a block of 4 MiB at
+/// most for lz4, the whole batch for one bare block of snappy).
 const MAX_GATHERED_RECORD_BYTES: usize = 64 << 10;
 
 /// What validation looks at.
@@ -22,8 +22,8 @@ pub(super) struct Scanned {
     pub has_key: bool,
 }
 
-/// Calls `visit` with each of the `count` records of a batch, which must fill `payload` exactly; a compressed one may
-/// decompress to `limit` bytes at most.
+/// Calls `visit` with each of the `count` records of a batch, which must fill `payload` exactly; a compressed
+/// one may decompress to `limit` bytes at most.
 pub(super) fn scan(
     payload: &Bytes,
     codec: Codec,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn a_scan_sees_what_the_records_say(stated in prop::collection::vec(stated(), 1..20)) {
             let plain = build(Compression::NONE, &stated).0;
@@ -227,7 +227,9 @@ mod tests {
 
         /// Compressed and uncompressed, damaged records are judged alike.
         #[test]
-        fn damaged_records_are_judged_alike(stated in prop::collection::vec(stated(), 1..6), at: usize, to: u8) {
+        fn damaged_records_are_judged_alike(
+            stated in prop::collection::vec(stated(), 1..6), at: usize, to: u8,
+        ) {
             let batch = build(Compression::NONE, &stated).0;
             let mut plain = batch.payload().to_vec();
             let at = at % plain.len();

@@ -1,7 +1,9 @@
-//! Snappy as Kafka's clients write it: the framing of snappy-java ("xerial"), or one bare block (librdkafka and others).
+//! Snappy as Kafka's clients write it: the framing of snappy-java ("xerial"), or one bare block (librdkafka
+//! and others).
 //!
-//! The framing: a header of 16 bytes (magic, version, oldest version that can read it), then blocks, each behind its length
-//! as a big-endian i32. Streams may be concatenated: a header may stand where a length could.
+//! The framing: a header of 16 bytes (magic, version, oldest version that can read it), then blocks, each
+//! behind its length as a big-endian i32. Streams may be concatenated: a header may stand where a length
+//! could.
 
 use super::codec::{Codec, CodecError};
 use bytes::Bytes;
@@ -12,7 +14,8 @@ const VERSION: i32 = 1;
 const HEADER_BYTES: usize = 16;
 /// Plain bytes in a block, as snappy-java cuts them.
 const BLOCK_BYTES: usize = 32 << 10;
-/// No snappy element gives more than 64 bytes for 3, so no block can announce more than this times its own size.
+/// No snappy element gives more than 64 bytes for 3, so no block can announce more than this times its own
+/// size.
 const MAX_EXPANSION: usize = 22;
 
 thread_local! {

@@ -1,12 +1,14 @@
-//! What a leader checks before it appends what a client produced, and how it changes the batch (KIP-98, KIP-467, KIP-937).
+//! What a leader checks before it appends what a client produced, and how it changes the batch (KIP-98,
+//! KIP-467, KIP-937).
 //!
-//! Invariant: a [`ValidatedBatch`] is one whole batch of magic 2 with a right CRC, a record count that its records bear
-//! out, a true max timestamp, and the codec and timestamp type of its topic. Which offset it gets, whether its producer
-//! may write and whether the segment has room are for the log to say.
+//! Invariant: a [`ValidatedBatch`] is one whole batch of magic 2 with a right CRC, a record count that its
+//! records bear out, a true max timestamp, and the codec and timestamp type of its topic. Which offset it
+//! gets, whether its producer may write and whether the segment has room are for the log to say.
 //!
-//! The order of the checks and their results are those of Kafka 4.3, observed on a running broker, but for these: record
-//! lengths that disagree with the records inside compressed batches are refused; a varint that is too long, and a batch
-//! that announces 2 GiB, are invalid records rather than unknown errors; decompression is bounded.
+//! The order of the checks and their results are those of Kafka 4.3, observed on a running broker, but for
+//! these: record lengths that disagree with the records inside compressed batches are refused; a varint that
+//! is too long, and a batch that announces 2 GiB, are invalid records rather than unknown errors;
+//! decompression is bounded.
 
 use super::batch::{RecordBatch, batches};
 use super::builder::{BatchBuilder, Header};
@@ -56,8 +58,8 @@ impl ValidatedBatch {
         ValidatedBatch { header: *batch.header(), rest: batch.bytes().slice(HEAD_BYTES..) }
     }
 
-    /// The header as it will be kept, but for base offset and leader epoch: producer, sequences, record count, max
-    /// timestamp (the time of the append where the topic has that).
+    /// The header as it will be kept, but for base offset and leader epoch: producer, sequences, record
+    /// count, max timestamp (the time of the append where the topic has that).
     pub fn header(&self) -> &BatchHeader {
         &self.header
     }
@@ -92,8 +94,9 @@ impl ValidatedBatch {
     }
 }
 
-/// Checks what a client sent for one partition, and gives it the form in which it is kept. `now` is the broker's clock.
-/// A few stray bytes behind the batch that do not make another one are cut off, as Kafka does.
+/// Checks what a client sent for one partition, and gives it the form in which it is kept. `now` is the
+/// broker's clock. A few stray bytes behind the batch that do not make another one are cut off, as Kafka
+/// does.
 pub fn validate(
     records: &Bytes,
     rules: &ValidationRules,
@@ -120,8 +123,8 @@ pub fn validate(
     Ok(validated)
 }
 
-/// The one batch in `records`. What follows it may be the beginning of another, but not a whole one, nor something else
-/// that is long enough to tell.
+/// The one batch in `records`. What follows it may be the beginning of another, but not a whole one, nor
+/// something else that is long enough to tell.
 fn only_batch(records: &Bytes, zstd_allowed: bool) -> Result<RecordBatch, ValidationError> {
     let mut walk = batches(records);
     let first = walk.next().ok_or(ValidationError::NoBatch)?.map_err(ValidationError::Corrupt)?;
@@ -226,7 +229,8 @@ fn check_record(
     claimed.then_some(RecordRejection::TimestampType)
 }
 
-/// Keeps the records as they came; rewrites timestamp type and max timestamp where they are not what they should be.
+/// Keeps the records as they came; rewrites timestamp type and max timestamp where they are not what they
+/// should be.
 fn in_place(
     batch: &RecordBatch,
     rules: &ValidationRules,
@@ -534,7 +538,8 @@ mod tests {
         /// Whatever is accepted can be read by a consumer, to the end.
         #[test]
         fn what_is_accepted_is_readable(
-            at in 0..200_usize, to: u8, codec in 0..5_u8, target in 0..6_u8, append_time: bool, compacted: bool,
+            at in 0..200_usize, to: u8, codec in 0..5_u8, target in 0..6_u8, append_time: bool,
+            compacted: bool,
         ) {
             let sent = batch(Compression::new(Codec::from_id(codec).unwrap()), &[NOW.0, NOW.0 + 5, NOW.0]);
             let mut bytes = sent.bytes().to_vec();
@@ -544,7 +549,8 @@ mod tests {
                 Ok(damaged) if damaged.header().magic == MAGIC => altered(&damaged, |_| ()),
                 _ => bytes.into(),
             };
-            let timestamp_type = if append_time { TimestampType::LogAppendTime } else { TimestampType::CreateTime };
+            let types = [TimestampType::CreateTime, TimestampType::LogAppendTime];
+            let timestamp_type = types[usize::from(append_time)];
             let compression = Codec::from_id(target).map(Compression::new);
             let rules = ValidationRules { timestamp_type, compression, compacted, ..rules() };
             if let Ok(validated) = validate(&bytes, &rules, NOW) {

@@ -1,6 +1,7 @@
 //! Kafka's variable-length integers: seven bits a byte, least significant first, zig-zag for signed ones.
 //!
-//! Reads as leniently as Kafka: bits beyond the type's width in the last byte are dropped, a byte too many is an error.
+//! Reads as leniently as Kafka: bits beyond the type's width in the last byte are dropped, a byte too many is
+//! an error.
 
 /// Longest encoding of an i32, in bytes.
 pub(super) const MAX_VARINT_BYTES: usize = 5;
