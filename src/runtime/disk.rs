@@ -38,7 +38,7 @@ pub trait Disk: Send + Sync {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 }
 
-impl dyn Disk {
+impl dyn Disk + '_ {
     /// The whole of a small file, of at most `limit` bytes.
     pub fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let file = self.open(path, OpenOptions::READ)?;
