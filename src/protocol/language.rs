@@ -71,11 +71,11 @@ macro_rules! read_tag {
     ($found:ident, $value:ident, $target:ident, $at:expr,
      [$versions:expr, tag $tag:literal $(, ignorable)?]) => {
         if $found == $tag && $crate::protocol::wire::carries($versions, $value.version) {
-            let reader = &mut $value;
-            $target = read_field!(reader, $at, (), []);
-            if let Err(problem) = $value.end() {
-                return Err(problem.at($at));
-            }
+            $target = match $crate::protocol::wire::Wire::read_tagged(&mut $value) {
+                Ok(value) => value,
+                Err(error) => return Err(error.within($at)),
+            };
+            $value.end().map_err(|problem| problem.at($at))?;
             continue;
         }
     };

@@ -20,6 +20,16 @@ pub trait Wire: Sized {
     fn read(r: &mut Reader<'_>) -> Result<Self>;
     /// Writes the value. What cannot be written is noted in the writer, and reported by [`Message::encode`].
     fn write(&self, w: &mut Writer);
+    /// Reads the value of a tagged field.
+    #[inline]
+    fn read_tagged(r: &mut Reader<'_>) -> Result<Self> {
+        Self::read(r)
+    }
+    /// Writes the value of a tagged field.
+    #[inline]
+    fn write_tagged(&self, w: &mut Writer) {
+        self.write(w);
+    }
 }
 
 /// A whole request, response, header or record, as Kafka's schemas define it.
@@ -150,7 +160,7 @@ impl<'a> TagWriter<'a> {
         if self.unknown.peek().is_some_and(|(unknown, _)| *unknown == tag) {
             w.fail(EncodeProblem::TagOrder(tag), field);
         }
-        w.tagged(tag, |w| value.write(w));
+        w.tagged(tag, |w| value.write_tagged(w));
     }
 
     /// The unknown fields that are left.
@@ -285,7 +295,8 @@ impl<T: Wire> Wire for Vec<T> {
     }
 }
 
-/// A nullable struct: a byte, negative for null, then the struct.
+/// A nullable struct: a byte, negative for null, then the struct. In a tagged field Kafka puts an unsigned
+/// variable-length integer there instead, 0 for null.
 impl<T: Wire> Wire for Option<Box<T>> {
     fn read(r: &mut Reader<'_>) -> Result<Self> {
         if i8::read(r)? < 0 { Ok(None) } else { Ok(Some(Box::new(T::read(r)?))) }
@@ -297,6 +308,15 @@ impl<T: Wire> Wire for Option<Box<T>> {
                 1i8.write(w);
                 inner.write(w);
             }
+        }
+    }
+    fn read_tagged(r: &mut Reader<'_>) -> Result<Self> {
+        if r.uvarint()? == 0 { Ok(None) } else { Ok(Some(Box::new(T::read(r)?))) }
+    }
+    fn write_tagged(&self, w: &mut Writer) {
+        w.uvarint(u32::from(self.is_some()));
+        if let Some(inner) = self {
+            inner.write(w);
         }
     }
 }

@@ -1,0 +1,4 @@
+//! Everything that is tested from outside the crate, in one binary: linking many costs more than running one.
+
+mod second_opinion;
+mod wire_vectors;
