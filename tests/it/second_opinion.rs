@@ -1,5 +1,5 @@
-//! The same vectors through the `kafka-protocol` crate, so that not everything rests on one generator. It lags behind
-//! Kafka, and a list tells where.
+//! The same vectors through the `kafka-protocol` crate, so that not everything rests on one generator. It
+//! lags behind Kafka, and a list tells where.
 
 use crate::wire_vectors::{Vector, api_key, messages};
 use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind};

@@ -1,5 +1,6 @@
-//! Every message and record of Kafka 4.3, in every version, against bytes and JSON made by Kafka 4.3.1's own classes
-//! (`tests/peer/Vectors.java` says how): the fields read are Kafka's, and the bytes written are Kafka's.
+//! Every message and record of Kafka 4.3, in every version, against bytes and JSON made by Kafka 4.3.1's own
+//! classes (`tests/peer/Vectors.java` says how): the fields read are Kafka's, and the bytes written are
+//! Kafka's.
 
 use bytes::Bytes;
 use serde_json::Value;

@@ -1,11 +1,13 @@
-// Makes the vectors in tests/vectors from Kafka's own generated classes: for every message, record and version, a few
-// instances as Kafka writes them, with the JSON that Kafka's converters give. The same seed gives the same files.
+// Makes the vectors in tests/vectors from Kafka's own generated classes: for every message, record and
+// version, a few instances as Kafka writes them, with the JSON that Kafka's converters give. The same seed
+// gives the same files.
 //
 //   javac -cp 'KAFKA_LIBS/*' -d DIR tests/peer/Vectors.java
 //   java -cp 'DIR:KAFKA_LIBS/*' Vectors KAFKA_LIBS tests/vectors
 //
-// A message is drawn by walking its schema, which says what a version carries and where null may stand; the bytes
-// are then read and written again by the message's class, so that what is committed is what Kafka writes.
+// A message is drawn by walking its schema, which says what a version carries and where null may stand; the
+// bytes are then read and written again by the message's class, so that what is committed is what Kafka
+// writes.
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.ByteArrayOutputStream;
@@ -92,7 +94,8 @@ public class Vectors {
                         continue;
                     }
                     String simple = name.substring(name.lastIndexOf('.') + 1);
-                    if (PACKAGES.contains(name.substring(0, name.lastIndexOf('.'))) && !LEFT_OUT.contains(simple)) {
+                    String place = name.substring(0, name.lastIndexOf('.'));
+                    if (PACKAGES.contains(place) && !LEFT_OUT.contains(simple)) {
                         Class<?> type = Class.forName(name);
                         if (type.getField("SCHEMAS").get(null) != null) {
                             messages.put(simple, type);
@@ -168,7 +171,8 @@ public class Vectors {
         return ((JsonNode) write.invoke(null, message, version, true)).toString();
     }
 
-    // One line an API: name, key, versions, highest stable version, header versions of all versions, listeners.
+    // One line an API: name, key, versions, highest stable version, header versions of all versions,
+    // listeners.
     private static StringBuilder apis() {
         StringBuilder lines = new StringBuilder();
         for (ApiMessageType api : ApiMessageType.values()) {
@@ -184,8 +188,8 @@ public class Vectors {
                 responses.append(api.responseHeaderVersion(version));
             }
             lines.append(String.join(" ", api.name, Short.toString(api.apiKey()),
-                Short.toString(lowest), Short.toString(highest), Short.toString(api.highestSupportedVersion(false)),
-                requests, responses, api.listeners().toString().replace(" ", ""))).append('\n');
+                Short.toString(lowest), Short.toString(highest),
+                Short.toString(api.highestSupportedVersion(false)), requests, responses, api.listeners().toString().replace(" ", ""))).append('\n');
         }
         return lines;
     }
@@ -193,8 +197,11 @@ public class Vectors {
     /** Draws the bytes of a struct: either every field full and every tag present, or anything at all. */
     private static final class Draw {
         private static final String[] WORDS = {
-            "a", "topic-1", "grüße", "日本語", "🦀", "\"quoted\" \\ back", "tab\there", "__consumer_offsets", "1.2.3.4",
+            "a", "topic-1", "grüße", "日本語", "🦀", "\"quoted\" \\ back", "tab\there", "__consumer_offsets",
+            "1.2.3.4",
         };
+        // Short in decimal, so that no reader of JSON rounds them.
+        private static final double[] FLOATS = {0, 0.5, -2.25, 1048576.125, 1e15};
         private static final int MOST_ELEMENTS = 2;
         // Deep structs have few elements, so that lines stay short.
         private static final int DEEP = 2;
@@ -296,7 +303,7 @@ public class Vectors {
                 case "INT16", "UINT16" -> out.writeShort((int) number(16));
                 case "INT32", "UINT32" -> out.writeInt((int) number(32));
                 case "INT64" -> out.writeLong(number(64));
-                case "FLOAT64" -> out.writeDouble(new double[] {0, 0.5, -2.25, 1048576.125, 1e15}[random.nextInt(5)]);
+                case "FLOAT64" -> out.writeDouble(FLOATS[random.nextInt(FLOATS.length)]);
                 case "UUID" -> {
                     boolean zero = !full && random.nextInt(4) == 0;
                     out.writeLong(zero ? 0 : random.nextLong());
