@@ -36,8 +36,10 @@ pub trait Environment: Send + Sync + 'static {
     fn sleep_until(&self, deadline: Instant) -> BoxFuture<'static, ()>;
     /// Runs `future` as a task of this node; it dies with the node.
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) -> Box<dyn SimulatedTask>;
-    /// Passes the latency of work that leaves the thread; the work itself then runs inline.
+    /// Passes the time until another thread takes work over; the work itself then runs inline.
     fn offload(&self, name: &'static str) -> BoxFuture<'static, ()>;
+    /// Passes the time that the offloaded work, which has just run, took.
+    fn offloaded(&self) -> BoxFuture<'static, ()>;
     /// The next number of this node's stream.
     fn random_u64(&self) -> u64;
     /// Listens on a port of this node; 0 chooses one.
@@ -125,7 +127,9 @@ impl Runtime {
             Runtime::Real(real) => real.offload(work).await,
             Runtime::Simulated(environment) => {
                 environment.offload(name).await;
-                work()
+                let output = work();
+                environment.offloaded().await;
+                output
             }
         }
     }
