@@ -4,7 +4,6 @@
 
 pub mod config;
 pub mod connection;
-pub mod metadata;
 pub mod protocol;
 pub mod runtime;
 pub mod types;
