@@ -1,4 +1,5 @@
 //! Everything that is tested from outside the crate, in one binary: linking many costs more than running one.
 
+mod record_vectors;
 mod second_opinion;
 mod wire_vectors;

@@ -84,8 +84,8 @@ public class RecordVectors {
             long deleteHorizon) {
         long appendTime = type == TimestampType.LOG_APPEND_TIME ? 1_700_000_123_456L : -1L;
         return new MemoryRecordsBuilder(new ByteBufferOutputStream(1 << 10), (byte) 2, compression, type,
-            baseOffset, appendTime, producerId, producerEpoch, baseSequence, transactional, false, leaderEpoch, 1 << 20,
-            deleteHorizon);
+            baseOffset, appendTime, producerId, producerEpoch, baseSequence, transactional, false, leaderEpoch,
+            1 << 20, deleteHorizon);
     }
 
     static ByteBuffer records(MemoryRecordsBuilder builder, int count) {
@@ -129,7 +129,8 @@ public class RecordVectors {
             builder(Compression.NONE, 10, TimestampType.CREATE_TIME, 1, 4_000L, (short) 3, 17, false, -1L),
             3));
         emit("transactional, sequence wraps", records(builder(Compression.NONE, 10,
-            TimestampType.CREATE_TIME, 1, Long.MAX_VALUE, Short.MAX_VALUE, Integer.MAX_VALUE - 1, true, -1L), 4));
+            TimestampType.CREATE_TIME, 1, Long.MAX_VALUE, Short.MAX_VALUE, Integer.MAX_VALUE - 1, true, -1L),
+            4));
         MemoryRecordsBuilder compacted = builder(
             Compression.NONE, 500, TimestampType.CREATE_TIME, 4, 5L, (short) 0, 100, false,
             1_800_000_000_000L);
@@ -144,8 +145,10 @@ public class RecordVectors {
 
     static void controlCases() {
         emit("commit marker", MemoryRecords.withEndTransactionMarker(
-            77L, 1_700_000_000_000L, 6, 9L, (short) 2, new EndTransactionMarker(ControlRecordType.COMMIT, 31)).buffer());
-        emit("abort marker", MemoryRecords.withEndTransactionMarker(78L, 1_700_000_000_001L, 6, 9L, (short) 2,
+            77L, 1_700_000_000_000L, 6, 9L, (short) 2,
+            new EndTransactionMarker(ControlRecordType.COMMIT, 31)).buffer());
+        emit("abort marker", MemoryRecords.withEndTransactionMarker(
+            78L, 1_700_000_000_001L, 6, 9L, (short) 2,
             new EndTransactionMarker(ControlRecordType.ABORT, -1)).buffer());
         emit("leader change", MemoryRecords.withLeaderChangeMessage(0L, 5L, 1, ByteBuffer.allocate(512),
             new LeaderChangeMessage().setLeaderId(1)
