@@ -1,7 +1,8 @@
 //! Virtual time, in nanoseconds since the run began.
 //!
-//! madsim's own `Sleep` waits at least a millisecond, adds a timer with each poll and never cancels one. A `Sleep` that is
-//! `reset` keeps its deadline exactly, and [`Timer`] arms one only when deadline or waker changed.
+//! madsim's own `Sleep` waits at least a millisecond, adds a timer with each poll and never cancels one. A
+//! `Sleep` that is `reset` keeps its deadline exactly, and [`Timer`] arms one only when deadline or waker
+//! changed.
 
 use madsim::time::TimeHandle;
 use std::future::{Future, poll_fn};

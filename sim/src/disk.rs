@@ -1,9 +1,9 @@
 //! Disks: what a file system keeps when a process dies, and what it may lose when power does.
 //!
-//! A process crash keeps all that was written. A power loss keeps, of what was not synced, any sectors of a file and any
-//! changes of names; a sector of 512 bytes is never torn. Files and names become durable apart: `sync_data` does not make a new
-//! file's name durable, `sync_dir` does not make its bytes.
-//! Invariant: every operation asks whether its life goes on; a dead life changes nothing.
+//! A process crash keeps all that was written. A power loss keeps, of what was not synced, any sectors of a
+//! file and any changes of names; a sector of 512 bytes is never torn. Files and names become durable apart:
+//! `sync_data` does not make a new file's name durable, `sync_dir` does not make its bytes. Invariant: every
+//! operation asks whether its life goes on; a dead life changes nothing.
 
 mod content;
 mod handle;
@@ -124,8 +124,8 @@ impl NodeDisk {
         self.lock().operations
     }
 
-    /// Crashes the node at the changing operation that comes after `more` others: it is done whole, partly or not at all. It
-    /// counts over restarts, and is forgotten when the node crashes otherwise.
+    /// Crashes the node at the changing operation that comes after `more` others: it is done whole, partly or
+    /// not at all. It counts over restarts, and is forgotten when the node crashes otherwise.
     pub fn crash_after(&self, more: u64, how: Crash) {
         let mut state = self.lock();
         state.crash_at = Some((state.operations + more, how));
@@ -146,7 +146,8 @@ impl NodeDisk {
         Ok(bytes)
     }
 
-    /// Flips a bit of some file whose path ends with `suffix`; whether there was one. For a node that is down.
+    /// Flips a bit of some file whose path ends with `suffix`; whether there was one. For a node that is
+    /// down.
     pub fn rot(&self, suffix: &str) -> bool {
         let mut state = self.lock();
         let State { names, files, random, .. } = &mut *state;

@@ -1,8 +1,10 @@
-//! The network: TCP as an application sees it. A connection is two pipes of segments; each segment has an arrival time, or
-//! none while its link is clogged. Loss shows as the delay of a retransmission, since TCP hides it.
+//! The network: TCP as an application sees it. A connection is two pipes of segments; each segment has an
+//! arrival time, or none while its link is clogged. Loss shows as the delay of a retransmission, since TCP
+//! hides it.
 //!
-//! Invariant: bytes arrive in the order in which they were written, none twice, until an end of the stream or a reset.
-//! Not simulated: packets, keepalive, and the quarter of an hour after which TCP gives up on a silent peer.
+//! Invariant: bytes arrive in the order in which they were written, none twice, until an end of the stream or
+//! a reset. Not simulated: packets, keepalive, and the quarter of an hour after which TCP gives up on a
+//! silent peer.
 
 mod link;
 mod pipe;
@@ -97,7 +99,8 @@ impl Network {
         self.lock().links.default = link;
     }
 
-    /// Changes the link from `from` to `to`, one way. What a clogged link held back travels on once it is open.
+    /// Changes the link from `from` to `to`, one way. What a clogged link held back travels on once it is
+    /// open.
     pub fn edit_link(&self, from: NodeId, to: NodeId, edit: impl FnOnce(&mut Link)) {
         let now = self.clock.now();
         let mut state = self.lock();
@@ -129,8 +132,8 @@ impl Network {
         }
     }
 
-    /// Resets the connection that carries the byte after the next `bytes` bytes from `from` to `to`: the receiver gets what
-    /// comes before it.
+    /// Resets the connection that carries the byte after the next `bytes` bytes from `from` to `to`: the
+    /// receiver gets what comes before it.
     pub fn reset_after(&self, from: NodeId, to: NodeId, bytes: u64) {
         self.lock().links.reset_after(from, to, bytes);
     }
@@ -238,7 +241,8 @@ impl Network {
                     self.clock.sleep_until(arrival).await;
                     return Err(io::ErrorKind::ConnectionRefused.into());
                 }
-                // Nobody answers, or the answer is lost: then the other side sees the half-open connection end.
+                // Nobody answers, or the answer is lost: then the other side sees the half-open connection
+                // end.
                 (attempt, _) => {
                     drop(attempt);
                     self.clock.sleep(patience).await;

@@ -1,7 +1,9 @@
-//! Nodes and their lives. A node is a machine with an address, a disk and a clock; a life is one run of the program on it.
+//! Nodes and their lives. A node is a machine with an address, a disk and a clock; a life is one run of the
+//! program on it.
 //!
-//! Invariant: what a life started (files, sockets, tasks, events) is worth nothing once the life is over. Tasks of a dead
-//! life are dropped by the executor in random order, so every handle asks its [`Life`] before it touches anything.
+//! Invariant: what a life started (files, sockets, tasks, events) is worth nothing once the life is over.
+//! Tasks of a dead life are dropped by the executor in random order, so every handle asks its [`Life`] before
+//! it touches anything.
 
 use crate::clock::Clock;
 use crate::disk::NodeDisk;
@@ -39,8 +41,8 @@ pub enum Crash {
     Power,
 }
 
-/// Inline disk work adds up to this many nanoseconds before the node is paused for it: one pause per operation would
-/// cost more than it models.
+/// Inline disk work adds up to this many nanoseconds before the node is paused for it: one pause per
+/// operation would cost more than it models.
 const PAUSE_STEP: u64 = 100_000;
 
 /// A machine.
@@ -177,12 +179,14 @@ impl Node {
         self.handle.restart(self.executor_id());
     }
 
-    /// The executor's handle for spawning tasks of the current life. It must not be asked while the executor builds the node.
+    /// The executor's handle for spawning tasks of the current life. It must not be asked while the executor
+    /// builds the node.
     pub(crate) fn spawner(&self) -> NodeHandle {
         self.handle.get_node(self.executor_id()).expect("a node stays for the whole run")
     }
 
-    /// Stops all tasks until `resume`. Its kernel still takes what the network brings, as far as the windows reach.
+    /// Stops all tasks until `resume`. Its kernel still takes what the network brings, as far as the windows
+    /// reach.
     pub(crate) fn pause(&self) {
         let mut activity = self.activity();
         activity.pauses += 1;
@@ -218,8 +222,8 @@ impl Life {
         self.node.is_alive() && self.node.life.load(Ordering::Relaxed) == self.number
     }
 
-    /// Ends the life, at once for all that others can see of it; the tasks are dropped at the next yield. No lock of network or
-    /// disk may be held.
+    /// Ends the life, at once for all that others can see of it; the tasks are dropped at the next yield. No
+    /// lock of network or disk may be held.
     pub(crate) fn crash(&self, how: Crash, cause: &str) {
         if !self.is_alive() {
             return;
@@ -242,8 +246,8 @@ impl Life {
         }
     }
 
-    /// Charges `nanos` of disk work. Offloaded work is paid by the task that offloaded it; inline work pauses the node at its
-    /// next yield, because the thread that would run its tasks is held up.
+    /// Charges `nanos` of disk work. Offloaded work is paid by the task that offloaded it; inline work pauses
+    /// the node at its next yield, because the thread that would run its tasks is held up.
     pub(crate) fn charge(&self, nanos: u64) {
         let mut activity = self.node.activity();
         if let Some(offloaded) = &mut activity.offloaded {
@@ -266,7 +270,8 @@ impl Life {
         });
     }
 
-    /// From now to [`Life::end_offload`] disk work belongs to an offloaded closure. Nothing yields in between.
+    /// From now to [`Life::end_offload`] disk work belongs to an offloaded closure. Nothing yields in
+    /// between.
     pub(crate) fn begin_offload(&self) {
         self.node.activity().offloaded = Some(0);
     }

@@ -1,5 +1,5 @@
-//! Dice. Every component draws from a stream of its own, so that one more disk operation does not move the network's
-//! dice: small changes to the code under test leave most of a seed's faults where they were.
+//! Dice. Every component draws from a stream of its own, so that one more disk operation does not move the
+//! network's dice: small changes to the code under test leave most of a seed's faults where they were.
 
 use std::ops::Range;
 

@@ -1,6 +1,7 @@
 //! What is run in a world: programs, the faults that strike them, and the checks on what they promised.
 
 pub mod fault;
+pub mod history;
 pub mod journal;
 
 use crate::world::{Outcome, World};

@@ -38,7 +38,8 @@ impl Trace {
         Trace { clock, state: Mutex::new(state) }
     }
 
-    /// Records an event with its numbers. This is the path of network and disk, so nothing is formatted unless text is kept.
+    /// Records an event with its numbers. This is the path of network and disk, so nothing is formatted
+    /// unless text is kept.
     pub fn numbers(&self, kind: &'static str, numbers: &[(&'static str, u64)]) {
         let now = self.clock.now();
         let mut state = self.lock();

@@ -1,8 +1,8 @@
 //! A world: nodes with their lives, a network between them, one clock, one seed.
 //!
-//! Invariant: everything that happens in a world follows from its seed. A run has an operating-system thread of its own,
-//! because the standard library seeds the keys of its hash maps once per thread. At the end all nodes are killed and a
-//! millisecond passes, or their tasks would never be dropped.
+//! Invariant: everything that happens in a world follows from its seed. A run has an operating-system thread
+//! of its own, because the standard library seeds the keys of its hash maps once per thread. At the end all
+//! nodes are killed and a millisecond passes, or their tasks would never be dropped.
 
 use crate::clock::Clock;
 use crate::disk::NodeDisk;
@@ -61,7 +61,8 @@ pub struct Outcome<T> {
 }
 
 impl World {
-    /// Runs `scenario` in the world of `seed`. `text` keeps the text of the trace. A panic anywhere fails the run.
+    /// Runs `scenario` in the world of `seed`. `text` keeps the text of the trace. A panic anywhere fails the
+    /// run.
     pub fn run<T, F>(seed: u64, text: bool, scenario: impl FnOnce(World) -> F + Send + 'static) -> Outcome<T>
     where
         T: Send + 'static,
@@ -151,8 +152,8 @@ impl World {
         &self.0.trace
     }
 
-    /// Creates a node called `name` and starts `program` on it, which runs anew in each life. The node goes down when the program
-    /// ends.
+    /// Creates a node called `name` and starts `program` on it, which runs anew in each life. The node goes
+    /// down when the program ends.
     pub fn node<F>(&self, name: &str, program: impl Fn(Runtime) -> F + Send + Sync + 'static) -> NodeId
     where
         F: Future<Output = ()> + Send + 'static,

@@ -13,8 +13,8 @@ use vltava_sim::world::World;
 /// How many seeds each test looks at.
 const SEEDS: u64 = 60;
 
-/// Runs `before` in one life of a node and `after` in the next one, which begins with the crash that is given; returns what
-/// `after` found in each seed.
+/// Runs `before` in one life of a node and `after` in the next one, which begins with the crash that is
+/// given; returns what `after` found in each seed.
 fn lives<T: Send + 'static>(
     how: Crash,
     faults: impl Fn(&mut DiskFaults) + Send + Copy + 'static,
@@ -247,8 +247,8 @@ fn bytes_are_not_always_in_memory() {
     );
 }
 
-/// A small file is replaced as `replace` does it, with a crash at each disk operation in turn: the next life always finds
-/// the old or the new bytes.
+/// A small file is replaced as `replace` does it, with a crash at each disk operation in turn: the next life
+/// always finds the old or the new bytes.
 #[test]
 fn replacing_a_file_survives_a_crash_at_every_operation() {
     for how in [Crash::Process, Crash::Power] {

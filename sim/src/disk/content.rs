@@ -110,7 +110,8 @@ impl Content {
     }
 }
 
-/// The pages that `length` bytes at `offset` touch: page, bytes within it, and where these are counted from `offset`.
+/// The pages that `length` bytes at `offset` touch: page, bytes within it, and where these are counted from
+/// `offset`.
 fn pieces(offset: u64, length: usize) -> impl Iterator<Item = (u64, Range<usize>, usize)> {
     let end = offset + length as u64;
     (offset / PAGE..end.div_ceil(PAGE)).filter(move |_| length > 0).map(move |page| {

@@ -134,8 +134,9 @@ impl Image {
         self.device.length = self.device.length.max(length);
     }
 
-    /// A sync that the device failed: some sectors made it, the others count as clean from now on, so that a later sync has
-    /// nothing to do and succeeds. `keep` leaves the new bytes in the cache; otherwise readers see the device's.
+    /// A sync that the device failed: some sectors made it, the others count as clean from now on, so that a
+    /// later sync has nothing to do and succeeds. `keep` leaves the new bytes in the cache; otherwise readers
+    /// see the device's.
     pub(super) fn fail_sync(&mut self, random: &mut Random, keep: bool) {
         self.sync_partly(random);
         self.dirty.clear();

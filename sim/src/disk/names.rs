@@ -1,7 +1,8 @@
 //! Directories: the names that programs see, those on the device, and the changes between the two.
 //!
-//! A change becomes durable when a directory that it touches is synced, together with earlier changes that it rests on.
-//! Without that, a power loss keeps a prefix of all changes or any subset of them, which a file system may do.
+//! A change becomes durable when a directory that it touches is synced, together with earlier changes that it
+//! rests on. Without that, a power loss keeps a prefix of all changes or any subset of them, which a file
+//! system may do.
 
 use super::errno;
 use crate::random::Random;
@@ -147,7 +148,8 @@ impl Names {
         });
     }
 
-    /// Power is lost: of the pending changes a prefix or any subset survives. Returns how many there were and were kept.
+    /// Power is lost: of the pending changes a prefix or any subset survives. Returns how many there were and
+    /// were kept.
     pub(super) fn lose_power(&mut self, random: &mut Random) -> (u64, u64) {
         let pending = std::mem::take(&mut self.pending);
         let (all, mut kept) = (pending.len() as u64, 0);

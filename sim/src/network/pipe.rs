@@ -36,7 +36,8 @@ pub(super) enum What {
     Reset,
 }
 
-/// A segment on its way, or arrived and unread. Ends of the stream stay in the pipe, so that each read sees them.
+/// A segment on its way, or arrived and unread. Ends of the stream stay in the pipe, so that each read sees
+/// them.
 #[derive(Debug)]
 pub(super) struct Segment {
     /// `None` while its link is clogged.
@@ -243,7 +244,8 @@ impl State {
         }
     }
 
-    /// Sends what waited for the link from `from` to `to`, each pipe in its order, with the delay of a retransmission.
+    /// Sends what waited for the link from `from` to `to`, each pipe in its order, with the delay of a
+    /// retransmission.
     pub(super) fn release(&mut self, from: NodeId, to: NodeId, now: u64, trace: &Trace) {
         for (id, side) in self.sides_of(from) {
             let Some(connection) = self.connections.get(&id) else { continue };
@@ -271,8 +273,8 @@ impl State {
         self.close_with(id, side, unread, now, trace);
     }
 
-    /// The program behind `side` died and its kernel closes the socket: what it had written is still sent, unless a reset
-    /// overtakes it.
+    /// The program behind `side` died and its kernel closes the socket: what it had written is still sent,
+    /// unless a reset overtakes it.
     pub(super) fn close_dead(&mut self, id: u64, side: Side, now: u64, trace: &Trace) {
         let reset = self.random.chance(0.5);
         let Some(connection) = self.connections.get_mut(&id) else { return };
@@ -311,7 +313,8 @@ impl State {
         self.reap(id);
     }
 
-    /// The machine of `side` has lost its power: what it had sent may still arrive, and then there is silence.
+    /// The machine of `side` has lost its power: what it had sent may still arrive, and then there is
+    /// silence.
     pub(super) fn go_silent(&mut self, id: u64, side: Side, now: u64) {
         let Some(connection) = self.connections.get(&id) else { return };
         let sending = connection.pipe_from(side);

@@ -1,8 +1,8 @@
-//! Faults that strike while a workload runs. Each seed draws a few kinds and strikes with these alone, again and again, so that
-//! seeds differ in kind and not only in detail.
+//! Faults that strike while a workload runs. Each seed draws a few kinds and strikes with these alone, again
+//! and again, so that seeds differ in kind and not only in detail.
 //!
-//! A fault undoes itself before its future ends: when no fault runs, the world is whole. To add one, write a function and name
-//! it in [`ALL`].
+//! A fault undoes itself before its future ends: when no fault runs, the world is whole. To add one, write a
+//! function and name it in [`ALL`].
 
 use crate::clock::{MILLISECOND, SECOND};
 use crate::network::Link;

@@ -1,5 +1,6 @@
-//! A small write-ahead log over the doors, to test the simulator itself: a server writes what a client sends to a file, syncs
-//! and acknowledges. With everything in place no acknowledged value is lost; without a sync, some seed loses one.
+//! A small write-ahead log over the doors, to test the simulator itself: a server writes what a client sends
+//! to a file, syncs and acknowledges. With everything in place no acknowledged value is lost; without a sync,
+//! some seed loses one.
 
 use super::fault::{Faults, Targets};
 use crate::clock::SECOND;
