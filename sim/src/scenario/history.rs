@@ -1,8 +1,8 @@
 //! What clients asked for and were told, and the guarantees that follow from it.
 //!
-//! Values are unique, so that a value names its send. A power loss suspends what lay above the flushed offset:
-//! such records may be gone and their offsets may be used again. All else must hold: `D0`, `D1`, `O1`, `O2`,
-//! `O4` and `I1` are checked here.
+//! Values are unique, so that a value names its send. A power loss suspends what lay above the flushed
+//! offset: such records may be gone and their offsets may be used again. All else must hold: `D0`, `D1`,
+//! `O1`, `O2`, `O4` and `I1` are checked here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
