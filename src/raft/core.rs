@@ -1,16 +1,18 @@
 //! The machine itself: its inputs and effects, its roles and the ways between them, and whom it talks to.
 //!
-//! Invariant: the epoch never falls, one leader is known per epoch, and the high watermark only rises. The rules of each
-//! role stand in `election`, `leader`, `follower` and `voters`.
+//! Invariant: the epoch never falls, one leader is known per epoch, and the high watermark only rises. The
+//! rules of each role stand in `election`, `leader`, `follower` and `voters`.
 
+use super::info::LeaderInfo;
 use super::leader::LeaderState;
 use super::log_view::LogView;
 use super::message::{Peer, ReplyToken, Request, RequestId, Response, ResponseBody, VoterChange};
+use super::peers::Peers;
 use super::types::{
     BatchSummary, ControlRecord, ElectionState, Endpoint, OffsetAndEpoch, ReplicaKey, VoterSet,
 };
 use crate::types::{ErrorCode, Instant, LeaderEpoch, NodeId, Offset};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What one replica is told once.
@@ -120,7 +122,8 @@ pub struct Effects {
 pub enum Fatal {
     /// The leader's log lacks records that were committed.
     #[error(
-        "the leader of epoch {epoch} asks to cut the metadata log to {to}, below the high watermark {high_watermark}: \
+        "the leader of epoch {epoch} asks to cut the metadata log to {to}, below the high watermark \
+         {high_watermark}: \
          committed records would be lost; compare the metadata directories of all controllers"
     )]
     TruncationBelowHighWatermark { epoch: LeaderEpoch, to: Offset, high_watermark: Offset },
@@ -149,47 +152,6 @@ pub enum RoleName {
     Follower,
     /// Leads.
     Leader,
-}
-
-/// The leader that is known, and where its epoch begins when this replica is the leader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeaderInfo {
-    /// The newest epoch.
-    pub epoch: LeaderEpoch,
-    /// Its leader, where known.
-    pub leader: Option<NodeId>,
-    /// This replica leads, and the epoch's first record has this offset.
-    pub leads_from: Option<Offset>,
-}
-
-/// One line of DescribeQuorum.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplicaInfo {
-    /// Which replica.
-    pub key: ReplicaKey,
-    /// Its log end, as its last fetch said; -1 before the first.
-    pub end: Offset,
-    /// When it last fetched.
-    pub last_fetch: Option<Instant>,
-    /// When it last had everything that the leader had.
-    pub last_caught_up: Option<Instant>,
-}
-
-/// What DescribeQuorum tells; only a leader knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QuorumInfo {
-    /// The leader's id.
-    pub leader: NodeId,
-    /// Its epoch.
-    pub epoch: LeaderEpoch,
-    /// The high watermark; -1 before the leader knows it.
-    pub high_watermark: Offset,
-    /// The voters' progress.
-    pub voters: Vec<ReplicaInfo>,
-    /// The progress of everyone else who fetches.
-    pub observers: Vec<ReplicaInfo>,
-    /// The voters with their endpoints.
-    pub voter_set: VoterSet,
 }
 
 /// One election that this replica runs for.
@@ -227,14 +189,6 @@ pub(super) enum Role {
     Leader(Box<LeaderState>),
 }
 
-/// What is under way to one peer.
-#[derive(Debug, Clone)]
-struct PeerState {
-    in_flight: Option<(RequestId, Instant, Request)>,
-    ready_at: Instant,
-    failures: u32,
-}
-
 /// One replica of the quorum: voter or observer.
 #[derive(Debug, Clone)]
 pub struct Raft {
@@ -250,9 +204,7 @@ pub struct Raft {
     pub(super) high_watermark: Option<Offset>,
     pub(super) out: Effects,
     persisted: ElectionState,
-    peers: BTreeMap<Peer, PeerState>,
-    next_request: u64,
-    next_bootstrap: usize,
+    pub(super) peers: Peers,
     random: u64,
     stopping: bool,
 }
@@ -272,9 +224,7 @@ impl Raft {
             log,
             out: Effects::default(),
             persisted,
-            peers: BTreeMap::new(),
-            next_request: 0,
-            next_bootstrap: 0,
+            peers: Peers::default(),
             stopping: false,
             options,
         };
@@ -340,12 +290,7 @@ impl Raft {
             Role::Follower(follower) => Some(follower.fetch_deadline),
             Role::Leader(leader) => leader.next_deadline(self.needed_fetches() > 0),
         };
-        let waiting = self.peers.values().map(|peer| match &peer.in_flight {
-            Some((_, deadline, _)) => *deadline,
-            None => peer.ready_at,
-        });
-        let waiting = waiting.filter(|at| *at > self.now).min();
-        role.into_iter().chain(waiting).min()
+        role.into_iter().chain(self.peers.next_deadline(self.now)).min()
     }
 
     /// Where the next batch of the leader goes, and under which epoch.
@@ -484,7 +429,8 @@ impl Raft {
         }
     }
 
-    /// Whether news of this epoch's leader makes this replica follow it. A prospective one already knows who it lost.
+    /// Whether news of this epoch's leader makes this replica follow it. A prospective one already knows who
+    /// it lost.
     fn may_follow(&self) -> bool {
         match self.role {
             Role::Unattached { .. } => true,
@@ -577,12 +523,13 @@ impl Raft {
         Role::Follower(FollowerState { leader, fetch_deadline, has_fetched: false, download: None })
     }
 
-    /// Every change of role passes here: requests under way belonged to the old role, and parked ones are answered.
+    /// Every change of role passes here: requests under way belonged to the old role, and parked ones are
+    /// answered.
     pub(super) fn change_role(&mut self, role: Role) {
         let old = std::mem::replace(&mut self.role, role);
-        self.peers.clear();
+        self.peers.forget();
         if let Role::Leader(leader) = old {
-            self.refuse_parked(leader);
+            self.refuse_parked(*leader);
         }
     }
 
@@ -599,76 +546,6 @@ impl Raft {
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
-    }
-
-    /// Sends unless something is under way to `peer` or it failed a moment ago.
-    pub(super) fn send(&mut self, peer: Peer, request: Request) {
-        let idle = PeerState { in_flight: None, ready_at: self.now, failures: 0 };
-        let state = self.peers.entry(peer.clone()).or_insert(idle);
-        if state.in_flight.is_some() || state.ready_at > self.now {
-            return;
-        }
-        let id = RequestId(self.next_request);
-        self.next_request += 1;
-        state.in_flight = Some((id, self.now + self.options.request_timeout, request.clone()));
-        self.out.messages.push((id, peer, request));
-    }
-
-    /// Whether something may be sent to `peer` now.
-    pub(super) fn is_ready(&self, peer: &Peer) -> bool {
-        self.peers.get(peer).is_none_or(|state| state.in_flight.is_none() && state.ready_at <= self.now)
-    }
-
-    /// Ends the request `id` if it is still under way; a failed one makes its peer wait.
-    fn take_in_flight(&mut self, id: RequestId, answered: bool) -> Option<Request> {
-        let is_it = |state: &PeerState| state.in_flight.as_ref().is_some_and(|(known, ..)| *known == id);
-        let peer = self.peers.iter().find(|(_, state)| is_it(state)).map(|(peer, _)| peer.clone())?;
-        let state = self.peers.get_mut(&peer).expect("just found");
-        let (_, _, request) = state.in_flight.take().expect("just found");
-        if answered {
-            state.failures = 0;
-        } else {
-            self.back_off(&peer);
-        }
-        Some(request)
-    }
-
-    /// Makes `peer` wait before the next request, longer with each failure in a row.
-    pub(super) fn back_off(&mut self, peer: &Peer) {
-        let (base, max) = (self.options.retry_backoff, self.options.election_backoff_max);
-        if let Some(state) = self.peers.get_mut(peer) {
-            let wait = base.saturating_mul(1 << state.failures.min(10)).min(max);
-            state.failures = state.failures.saturating_add(1);
-            state.ready_at = self.now + wait;
-        }
-    }
-
-    fn expire_requests(&mut self) {
-        let overdue = self.peers.values().filter_map(|state| state.in_flight.as_ref());
-        let overdue: Vec<RequestId> =
-            overdue.filter(|(_, deadline, _)| *deadline <= self.now).map(|(id, ..)| *id).collect();
-        for id in overdue {
-            self.take_in_flight(id, false);
-        }
-    }
-
-    fn on_unsupported(&mut self, id: RequestId) {
-        let Some(request) = self.take_in_flight(id, false) else { return };
-        // A voter that does not know pre-votes cannot be asked for one (KIP-996): run for election at once.
-        if matches!(&request, Request::Vote(vote) if vote.pre_vote)
-            && matches!(self.role, Role::Prospective(_))
-        {
-            self.become_candidate();
-        }
-    }
-
-    /// The next bootstrap server in turn.
-    pub(super) fn bootstrap_peer(&mut self) -> Option<Peer> {
-        if self.options.bootstrap_servers == 0 {
-            return None;
-        }
-        self.next_bootstrap = (self.next_bootstrap + 1) % self.options.bootstrap_servers;
-        Some(Peer::Bootstrap(self.next_bootstrap))
     }
 
     /// Appends a control batch of the leader.

@@ -7,8 +7,8 @@ use crate::types::{ErrorCode, LeaderEpoch, NodeId};
 use std::collections::BTreeSet;
 
 impl Raft {
-    /// Vote v0-2. Errors in Kafka's order: INVALID_REQUEST, FENCED_LEADER_EPOCH, INVALID_VOTER_KEY. A request from a newer
-    /// epoch, pre-vote or not, first moves this replica there.
+    /// Vote v0-2. Errors in Kafka's order: INVALID_REQUEST, FENCED_LEADER_EPOCH, INVALID_VOTER_KEY. A request
+    /// from a newer epoch, pre-vote or not, first moves this replica there.
     pub(super) fn on_vote(&mut self, token: ReplyToken, vote: &VoteRequest) {
         let refused = ResponseBody::Vote { granted: false };
         let too_new =
@@ -184,8 +184,8 @@ impl Raft {
         self.respond(token, error, ResponseBody::BeginQuorumEpoch);
     }
 
-    /// EndQuorumEpoch v0-1: the leader goes; the first of its successors runs at once, the others wait the longer the later
-    /// they come.
+    /// EndQuorumEpoch v0-1: the leader goes; the first of its successors runs at once, the others wait the
+    /// longer the later they come.
     pub(super) fn on_end_quorum_epoch(
         &mut self,
         token: ReplyToken,
@@ -209,7 +209,8 @@ impl Raft {
             };
             if let Role::Follower(follower) = &mut self.role {
                 follower.fetch_deadline = self.now + wait;
-                follower.has_fetched = false; // The leader itself says that it is gone: pre-votes are welcome.
+                // The leader itself says that it is gone: pre-votes are welcome.
+                follower.has_fetched = false;
             }
         }
         self.respond(token, error, ResponseBody::EndQuorumEpoch);

@@ -1,4 +1,5 @@
-//! Following: fetching from the leader, cutting what it does not have, taking its snapshot, and finding it at all.
+//! Following: fetching from the leader, cutting what it does not have, taking its snapshot, and finding it at
+//! all.
 
 use super::core::{Append, Download, Fatal, Raft, Role};
 use super::message::{FetchOutcome, FetchRequest, Peer, Request};

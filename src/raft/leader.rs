@@ -1,9 +1,10 @@
 //! Leading: the first batch of an epoch, answering fetches, the high watermark, check quorum.
 //!
-//! Invariant: the high watermark is what a majority of the voters has on its device, and moves only once it includes a
-//! record of this epoch.
+//! Invariant: the high watermark is what a majority of the voters has on its device, and moves only once it
+//! includes a record of this epoch.
 
-use super::core::{LeaderInfo, QuorumInfo, Raft, ReplicaInfo, Role};
+use super::core::{Raft, Role};
+use super::info::{LeaderInfo, QuorumInfo, ReplicaInfo};
 use super::log_view::Agreement;
 use super::message::{FetchOutcome, FetchRequest, Peer, ReplyToken, Request, ResponseBody};
 use super::types::{BatchSummary, ControlRecord, OffsetAndEpoch, ReplicaKey, Voter, VoterSet};
@@ -79,7 +80,8 @@ impl Raft {
     pub(super) fn become_leader(&mut self, granting: Vec<NodeId>) {
         let local = self.options.local;
         self.leader = Some(local.id);
-        self.voted = None; // As Kafka writes it: with the leader known, nobody else gets a vote in this epoch.
+        // As Kafka writes it: with the leader known, nobody else gets a vote in this epoch.
+        self.voted = None;
         let state = LeaderState {
             epoch_start: self.log.end(),
             progress: BTreeMap::new(),
@@ -102,7 +104,8 @@ impl Raft {
         self.drive_leader();
     }
 
-    /// The voter set that a new leader writes: when none was ever logged, or its own endpoints are others than recorded.
+    /// The voter set that a new leader writes: when none was ever logged, or its own endpoints are others
+    /// than recorded.
     fn voters_to_log(&self) -> Option<VoterSet> {
         let voters = self.log.voters();
         let own = voters.get(self.options.local.id)?;
@@ -160,7 +163,8 @@ impl Raft {
         self.answer_parked();
     }
 
-    /// Fetch as KRaft means it. INVALID_REQUEST, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER.
+    /// Fetch as KRaft means it. INVALID_REQUEST, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH,
+    /// NOT_LEADER_OR_FOLLOWER.
     pub(super) fn on_fetch(&mut self, token: ReplyToken, fetch: FetchRequest) {
         let error = self.check_fetch(&fetch);
         if error != ErrorCode::None {
@@ -176,13 +180,15 @@ impl Raft {
         let knows_all = fetch.high_watermark.is_none_or(|known| Some(known) >= self.high_watermark);
         let deadline = self.now + fetch.max_wait.min(self.options.fetch_max_wait);
         let at_end = fetch.offset == self.log.end();
-        if agreement == Agreement::Same && at_end && knows_all && deadline > self.now {
-            if let Role::Leader(leader) = &mut self.role
-                && leader.parked.len() < PARKED_FETCHES_MAX
-            {
-                leader.parked.push(Parked { token, fetch, deadline });
-                return;
-            }
+        if agreement == Agreement::Same
+            && at_end
+            && knows_all
+            && deadline > self.now
+            && let Role::Leader(leader) = &mut self.role
+            && leader.parked.len() < PARKED_FETCHES_MAX
+        {
+            leader.parked.push(Parked { token, fetch, deadline });
+            return;
         }
         self.answer_fetch(token, &fetch);
     }
@@ -222,7 +228,7 @@ impl Raft {
     }
 
     /// Fetches that waited for a leader that is none any more.
-    pub(super) fn refuse_parked(&mut self, leader: Box<LeaderState>) {
+    pub(super) fn refuse_parked(&mut self, leader: LeaderState) {
         for parked in leader.parked {
             let outcome = FetchOutcome::Records { from: parked.fetch.offset, batches: Vec::new() };
             let log_start = self.log.start();
@@ -282,8 +288,8 @@ impl Raft {
         }
     }
 
-    /// FetchSnapshot v0-1. FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER, SNAPSHOT_NOT_FOUND. The shell
-    /// checks the position and adds the bytes.
+    /// FetchSnapshot v0-1. FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER,
+    /// SNAPSHOT_NOT_FOUND. The shell checks the position and adds the bytes.
     pub(super) fn on_fetch_snapshot(
         &mut self,
         token: ReplyToken,

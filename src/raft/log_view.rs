@@ -1,5 +1,6 @@
-//! What the quorum knows of its log without holding a byte of it: where it starts and ends, what is on the device, where
-//! each epoch began, which snapshots exist, and which voters were in force from which offset on.
+//! What the quorum knows of its log without holding a byte of it: where it starts and ends, what is on the
+//! device, where each epoch began, which snapshots exist, and which voters were in force from which offset
+//! on.
 //!
 //! Invariant: epochs and offsets rise; `start <= flushed <= end` once something was flushed.
 

@@ -1,4 +1,5 @@
-//! What the replicas of the quorum say to each other, as values. Bytes, sockets and the cluster id check are the shell's.
+//! What the replicas of the quorum say to each other, as values. Bytes, sockets and the cluster id check are
+//! the shell's.
 
 use super::types::{BatchSummary, Endpoint, OffsetAndEpoch, ReplicaKey, Voter};
 use crate::types::{ErrorCode, LeaderEpoch, NodeId, Offset};
@@ -109,7 +110,8 @@ pub enum ResponseBody {
 /// What a Fetch brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchOutcome {
-    /// Batches from `from` on, perhaps none. On the way out the quorum leaves `batches` empty: the shell reads the bytes.
+    /// Batches from `from` on, perhaps none. On the way out the quorum leaves `batches` empty: the shell
+    /// reads the bytes.
     Records { from: Offset, batches: Vec<BatchSummary> },
     /// The logs differ: the leader's records of `epoch` end at `offset`.
     Diverging(OffsetAndEpoch),

@@ -60,14 +60,15 @@ pub fn encode(state: &ElectionState, static_voters: Option<&[NodeId]>) -> Vec<u8
     let voted = state.voted.unwrap_or(ReplicaKey::of(NodeId::NONE));
     let text = match static_voters {
         None => format!(
-            "{{\"leaderId\":{leader},\"leaderEpoch\":{},\"votedId\":{},\"votedDirectoryId\":\"{}\",\"data_version\":1}}",
+            "{{\"leaderId\":{leader},\"leaderEpoch\":{},\"votedId\":{},\"votedDirectoryId\":\"{}\",\
+             \"data_version\":1}}",
             state.epoch, voted.id, voted.directory
         ),
         Some(voters) => {
             let voters: Vec<String> = voters.iter().map(|id| format!("{{\"voterId\":{id}}}")).collect();
             format!(
-                "{{\"clusterId\":\"\",\"leaderId\":{leader},\"leaderEpoch\":{},\"votedId\":{},\"appliedOffset\":0,\
-                 \"currentVoters\":[{}],\"data_version\":0}}",
+                "{{\"clusterId\":\"\",\"leaderId\":{leader},\"leaderEpoch\":{},\"votedId\":{},\
+                 \"appliedOffset\":0,\"currentVoters\":[{}],\"data_version\":0}}",
                 state.epoch,
                 voted.id,
                 voters.join(",")
@@ -93,12 +94,18 @@ mod tests {
     #[test]
     fn writes_what_kafka_writes() {
         let state = ElectionState { epoch: LeaderEpoch(1), leader: Some(NodeId(1)), voted: None };
-        let text = br#"{"leaderId":1,"leaderEpoch":1,"votedId":-1,"votedDirectoryId":"AAAAAAAAAAAAAAAAAAAAAA","data_version":1}"#;
+        let text = concat!(
+            r#"{"leaderId":1,"leaderEpoch":1,"votedId":-1,"#,
+            r#""votedDirectoryId":"AAAAAAAAAAAAAAAAAAAAAA","data_version":1}"#
+        );
         assert_eq!(text.len(), 104);
-        assert_eq!(encode(&state, None), text);
-        let text = br#"{"clusterId":"","leaderId":1,"leaderEpoch":1,"votedId":-1,"appliedOffset":0,"currentVoters":[{"voterId":1}],"data_version":0}"#;
-        assert_eq!(encode(&state, Some(&[NodeId(1)])), text);
-        assert_eq!(decode(text), Ok(state));
+        assert_eq!(encode(&state, None), text.as_bytes());
+        let text = concat!(
+            r#"{"clusterId":"","leaderId":1,"leaderEpoch":1,"votedId":-1,"appliedOffset":0,"#,
+            r#""currentVoters":[{"voterId":1}],"data_version":0}"#
+        );
+        assert_eq!(encode(&state, Some(&[NodeId(1)])), text.as_bytes());
+        assert_eq!(decode(text.as_bytes()), Ok(state));
     }
 
     #[test]

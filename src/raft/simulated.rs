@@ -1,5 +1,5 @@
-//! A small world of pure replicas: messages are lost, delayed and reordered, replicas crash and keep only what was on
-//! their device. After every step the guarantees of K1 are checked.
+//! A small world of pure replicas: messages are lost, delayed and reordered, replicas crash and keep only
+//! what was on their device. After every step the guarantees of K1 are checked.
 
 use super::*;
 use crate::types::{Instant, LeaderEpoch, NodeId, Offset, Uuid};

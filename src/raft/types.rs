@@ -4,7 +4,8 @@ use crate::types::{LeaderEpoch, NodeId, Offset, Str, Uuid};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A replica of the metadata log: its node and the directory that holds the log. A wiped disk makes another replica.
+/// A replica of the metadata log: its node and the directory that holds the log. A wiped disk makes another
+/// replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplicaKey {
     /// The node's `node.id`.
@@ -131,7 +132,8 @@ impl OffsetAndEpoch {
     /// The empty log, and the snapshot that `format` writes.
     pub const ZERO: OffsetAndEpoch = OffsetAndEpoch { offset: Offset::ZERO, epoch: LeaderEpoch(0) };
 
-    /// Whether a log that ends here is at least as new as one that ends at `other`: epochs are compared first.
+    /// Whether a log that ends here is at least as new as one that ends at `other`: epochs are compared
+    /// first.
     pub fn is_up_to_date_with(self, other: OffsetAndEpoch) -> bool {
         (self.epoch, self.offset) >= (other.epoch, other.offset)
     }

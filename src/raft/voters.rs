@@ -11,9 +11,9 @@ use std::time::Duration;
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(3600);
 
 impl Raft {
-    /// AddRaftVoter, RemoveRaftVoter, UpdateRaftVoter. NOT_LEADER_OR_FOLLOWER, UNSUPPORTED_VERSION at kraft.version 0,
-    /// REQUEST_TIMED_OUT while another change or the leader's own epoch has not committed, DUPLICATE_VOTER,
-    /// VOTER_NOT_FOUND, INVALID_REQUEST.
+    /// AddRaftVoter, RemoveRaftVoter, UpdateRaftVoter. NOT_LEADER_OR_FOLLOWER, UNSUPPORTED_VERSION at
+    /// kraft.version 0, REQUEST_TIMED_OUT while another change or the leader's own epoch has not committed,
+    /// DUPLICATE_VOTER, VOTER_NOT_FOUND, INVALID_REQUEST.
     pub(super) fn on_change_voters(&mut self, token: ReplyToken, change: VoterChange) {
         let checked = self.check_change(&change).and_then(|()| self.changed_voters(&change));
         let voters = match checked {
