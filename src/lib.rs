@@ -4,6 +4,8 @@
 
 pub mod config;
 pub mod connection;
+pub mod metadata;
 pub mod protocol;
+pub mod raft;
 pub mod runtime;
 pub mod types;
