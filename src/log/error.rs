@@ -58,9 +58,19 @@ pub struct Damage {
     pub offset: Offset,
     /// What is wrong.
     pub reason: String,
-    /// Whether the bad batch lies below the recovery point, where everything was once on the device. If not, valid batches
-    /// lie behind it.
-    pub below_recovery_point: bool,
+    /// Why this is damage and not the torn end of a log.
+    pub kind: DamageKind,
+}
+
+/// How bytes were found to be damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DamageKind {
+    /// The bad batch lies below the recovery point, where everything was once on the device.
+    BelowRecoveryPoint,
+    /// Nothing promised that the bad batch was on the device, but valid batches lie behind it.
+    BeforeValidBatches,
+    /// A reader came across it.
+    OnRead,
 }
 
 /// A line of a text file, or a field of a binary one, that does not follow the format.

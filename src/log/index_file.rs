@@ -27,10 +27,12 @@ impl<const N: usize> IndexFile<N> {
         IndexFile { path, file: None, written: 0, tail: Vec::new() }
     }
 
-    /// The index in `path`: `None` when its length is no whole number of entries. A missing file counts as empty.
-    pub(super) fn open(disk: &dyn Disk, path: PathBuf) -> Result<Option<Self>, LogError> {
+    /// The index in `path`, of a segment of `log_bytes`: `None` when its length is no whole number of entries, or when it is
+    /// missing though the segment is not empty.
+    pub(super) fn open(disk: &dyn Disk, path: PathBuf, log_bytes: u64) -> Result<Option<Self>, LogError> {
         let length = match disk.metadata(&path) {
             Ok(metadata) => metadata.length,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && log_bytes > 0 => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(LogError::io("look at", &path, error)),
         };

@@ -42,7 +42,7 @@ impl OffsetIndex {
         base_offset: Offset,
         log_bytes: u64,
     ) -> Result<Option<OffsetIndex>, LogError> {
-        let Some(entries) = IndexFile::open(disk, path)? else { return Ok(None) };
+        let Some(entries) = IndexFile::open(disk, path, log_bytes)? else { return Ok(None) };
         let mut index = OffsetIndex { base_offset, entries, last: None };
         let length = index.len();
         if length == 0 {
@@ -117,6 +117,22 @@ impl OffsetIndex {
         let count =
             self.entries.partition_point(disk, access, |entry| parse(base, entry).last_offset <= target)?;
         if count == 0 { Ok(None) } else { self.entry(disk, count - 1, access).map(Some) }
+    }
+
+    /// The first indexed batch that begins at `position` or behind it.
+    pub fn first_from(
+        &mut self,
+        disk: &dyn Disk,
+        position: u32,
+        access: Access,
+    ) -> Result<Option<IndexedBatch>, LogError> {
+        if self.last.is_none_or(|last| last.position < position) {
+            return Ok(None);
+        }
+        let base = self.base_offset;
+        let count =
+            self.entries.partition_point(disk, access, |entry| parse(base, entry).position < position)?;
+        self.entry(disk, count, access).map(Some)
     }
 
     /// Drops the entries of batches that begin at or behind `position`.
@@ -211,7 +227,7 @@ mod tests {
     fn a_file_that_was_allocated_ahead_or_points_behind_the_log_is_no_index() {
         let disk = MemoryDisk::new();
         let open = |log_bytes| OffsetIndex::open(&*disk, PathBuf::from(PATH), Offset(100), log_bytes).unwrap();
-        assert!(open(10).unwrap().is_empty(), "missing is empty");
+        assert!(open(0).unwrap().is_empty() && open(10).is_none(), "missing is empty, if the log is");
         let file = disk.open(Path::new(PATH), OpenOptions::CREATE).unwrap();
         file.set_len(10 << 20).unwrap();
         assert!(open(1 << 30).is_none(), "zeros are no entries");

@@ -4,7 +4,7 @@
 //! A batch is first checked, then written, then noted: noting cannot fail, so that memory never lags behind the file.
 //! It must not know files ([`super::producer_snapshot`] does) or whether a coordinator exists.
 
-use crate::protocol::records::{BatchHeader, increment_sequence};
+use crate::protocol::records::{BatchHeader, EndTransactionMarker, TransactionResult, increment_sequence};
 use crate::types::{Offset, ProducerEpoch, ProducerId, Timestamp};
 use std::collections::BTreeMap;
 
@@ -183,17 +183,6 @@ pub enum Sequence {
     Duplicate(SentBatch),
 }
 
-/// A marker that ends a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Marker {
-    /// Whether the transaction was committed.
-    pub committed: bool,
-    /// The epoch of the coordinator that decided.
-    pub coordinator_epoch: i32,
-    /// Whether the epoch of the producer rises with every transaction (transaction.version 2, KIP-890).
-    pub bumps_epoch: bool,
-}
-
 /// A transaction that ended with at least one record in this partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompletedTransaction {
@@ -295,16 +284,18 @@ impl ProducerStates {
         Self::check_transaction(header, state)
     }
 
-    /// Checks a marker of `producer_id` in `epoch`.
+    /// Checks a marker of `producer_id` in `epoch`. With `bumps_epoch` (`transaction.version` 2, KIP-890) the epoch of a
+    /// producer rises with every transaction that ends.
     pub fn check_marker(
         &self,
         producer_id: ProducerId,
         epoch: ProducerEpoch,
-        marker: &Marker,
+        marker: &EndTransactionMarker,
+        bumps_epoch: bool,
     ) -> Result<(), ProducerError> {
         let Some(state) = self.get(producer_id) else { return Ok(()) };
         // With rising epochs the marker's is always higher; only a retry of one that was written has the same.
-        let stale = if marker.bumps_epoch && state.transaction_start.is_some() {
+        let stale = if bumps_epoch && state.transaction_start.is_some() {
             epoch <= state.epoch
         } else {
             epoch < state.epoch
@@ -362,7 +353,7 @@ impl ProducerStates {
     }
 
     /// Notes a marker that is in the log, and returns the transaction that it ended, if there was one.
-    pub fn note_marker(&mut self, header: &BatchHeader, marker: &Marker) -> Option<CompletedTransaction> {
+    pub fn note_marker(&mut self, header: &BatchHeader, marker: &EndTransactionMarker) -> Option<CompletedTransaction> {
         let completed = self.transaction_ended_by(header, marker);
         let epoch = header.producer_epoch;
         let state = self.producers.entry(header.producer_id).or_insert_with(|| ProducerState::new(epoch));
@@ -380,7 +371,7 @@ impl ProducerStates {
     pub fn transaction_ended_by(
         &self,
         header: &BatchHeader,
-        marker: &Marker,
+        marker: &EndTransactionMarker,
     ) -> Option<CompletedTransaction> {
         let first_offset = self.get(header.producer_id)?.transaction_start?;
         let oldest_other = self.open.keys().find(|&&first| first != first_offset);
@@ -388,7 +379,7 @@ impl ProducerStates {
             producer_id: header.producer_id,
             first_offset,
             last_offset: header.last_offset(),
-            committed: marker.committed,
+            committed: marker.result == TransactionResult::Commit,
             last_stable_offset: oldest_other.copied().unwrap_or(header.next_offset()),
         })
     }

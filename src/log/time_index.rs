@@ -35,13 +35,14 @@ impl TimeIndex {
         TimeIndex { base_offset, entries: IndexFile::empty(path), last: None }
     }
 
-    /// The index in `path`: `None` when it cannot be one, so that it has to be made anew.
+    /// The index in `path` of a segment of `log_bytes`: `None` when it cannot be one, so that it has to be made anew.
     pub fn open(
         disk: &dyn Disk,
         path: PathBuf,
         base_offset: Offset,
+        log_bytes: u64,
     ) -> Result<Option<TimeIndex>, LogError> {
-        let Some(entries) = IndexFile::open(disk, path)? else { return Ok(None) };
+        let Some(entries) = IndexFile::open(disk, path, log_bytes)? else { return Ok(None) };
         let mut index = TimeIndex { base_offset, entries, last: None };
         let length = index.len();
         if length == 0 {
@@ -170,7 +171,7 @@ mod tests {
         let bytes = disk.read(Path::new(PATH), 1000).unwrap();
         assert_eq!(bytes.len(), 36);
         assert_eq!(bytes[12..24], [0, 0, 0, 0, 0, 0, 5, 220, 0, 0, 0, 30]);
-        let mut index = TimeIndex::open(&*disk, PathBuf::from(PATH), Offset(100)).unwrap().unwrap();
+        let mut index = TimeIndex::open(&*disk, PathBuf::from(PATH), Offset(100), 1000).unwrap().unwrap();
         let mut lookup = |target| index.lookup(&*disk, Timestamp(target), Access::Blocking).unwrap();
         assert_eq!(lookup(999), None);
         assert_eq!(lookup(1000), Some(at(1000, 100)));
@@ -185,7 +186,7 @@ mod tests {
         let disk = MemoryDisk::new();
         let file = disk.open(Path::new(PATH), OpenOptions::CREATE).unwrap();
         file.write_at(&[0, 0, 0, 0, 0, 0, 5, 220, 0, 0, 0, 30], 0).unwrap();
-        let open = || TimeIndex::open(&*disk, PathBuf::from(PATH), Offset(100)).unwrap();
+        let open = || TimeIndex::open(&*disk, PathBuf::from(PATH), Offset(100), 1000).unwrap();
         assert_eq!(open().unwrap().len(), 1);
         file.set_len(10_485_756).unwrap();
         assert!(open().is_none());
