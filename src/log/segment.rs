@@ -110,6 +110,18 @@ impl Segment {
         Ok(Some(Segment { base_offset, log, path: path(LOG).into(), inner: Mutex::new(inner) }))
     }
 
+    /// Removes the index files, to make the indexes anew.
+    pub(super) fn forget_files(&self, disk: &dyn Disk) -> Result<(), LogError> {
+        for extension in ["index", "timeindex", "txnindex"] {
+            let path = self.path.with_extension(extension);
+            match disk.remove(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                result => result.on("remove", &path)?,
+            }
+        }
+        Ok(())
+    }
+
     /// The offset that its name says; its first batch may begin behind it.
     pub fn base_offset(&self) -> Offset {
         self.base_offset
@@ -337,6 +349,12 @@ impl Segment {
         }
         inner.largest = inner.largest.filter(|largest| largest.timestamp > Timestamp::NONE);
         Ok(())
+    }
+
+    /// The largest timestamp of the first batch; none in an empty segment.
+    pub(super) fn first_timestamp(&self, size: u64) -> Result<Option<Timestamp>, LogError> {
+        let first = HeaderWalk::new(self, 0, size, Access::Blocking).next()?;
+        Ok(first.map(|batch| batch.header.max_timestamp))
     }
 
     /// Writes the indexes whole, with the last entry of the time index: at roll and close.

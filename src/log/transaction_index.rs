@@ -6,6 +6,7 @@
 
 use super::access::Access;
 use super::error::{LogError, OnPath};
+use super::producer_state::CompletedTransaction;
 use crate::runtime::{Disk, File, OpenOptions};
 use crate::types::{Offset, ProducerId};
 use std::io;
@@ -27,6 +28,17 @@ pub struct AbortedTransaction {
     /// The last stable offset that became possible with the marker: no transaction whose marker comes later begins in
     /// front of it.
     pub last_stable_offset: Offset,
+}
+
+impl From<&CompletedTransaction> for AbortedTransaction {
+    fn from(completed: &CompletedTransaction) -> AbortedTransaction {
+        AbortedTransaction {
+            producer_id: completed.producer_id,
+            first_offset: completed.first_offset,
+            last_offset: completed.last_offset,
+            last_stable_offset: completed.last_stable_offset,
+        }
+    }
 }
 
 /// The transaction index of one segment.

@@ -23,6 +23,16 @@ pub(super) struct SealedSegment {
     pub end_offset: Offset,
 }
 
+impl SealedSegment {
+    pub(super) fn base(&self) -> Offset {
+        self.segment.base_offset()
+    }
+
+    pub(super) fn part(&self) -> Part<'_> {
+        Part { segment: &self.segment, size: self.size, end_offset: self.end_offset }
+    }
+}
+
 /// One state of a log.
 #[derive(Clone)]
 pub struct LogView {
@@ -107,8 +117,7 @@ impl LogView {
     /// Segment number `index`, oldest first; the active one is the last.
     pub(super) fn part(&self, index: usize) -> Option<Part<'_>> {
         if let Some(sealed) = self.sealed.get(index) {
-            let SealedSegment { segment, size, end_offset } = sealed;
-            return Some(Part { segment, size: *size, end_offset: *end_offset });
+            return Some(sealed.part());
         }
         let active = Part { segment: &self.active, size: self.active_size, end_offset: self.log_end };
         (index == self.sealed.len()).then_some(active)
