@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod connection;
+pub mod log;
 pub mod metadata;
 pub mod protocol;
 pub mod raft;

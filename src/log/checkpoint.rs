@@ -218,16 +218,16 @@ mod tests {
         let offsets: BTreeMap<_, _> =
             [(TopicPartition::new("a", 1), Offset(7)), (TopicPartition::new("b-c", 0), Offset(0))].into();
         write_offsets(&*disk, path, &offsets).unwrap();
-        assert_eq!(disk.read(path, 100).unwrap(), b"0\n2\na 1 7\nb-c 0 0\n");
+        assert_eq!(disk.read(path), b"0\n2\na 1 7\nb-c 0 0\n");
         assert_eq!(read_offsets(&*disk, path).unwrap(), offsets);
         write_offsets(&*disk, path, &BTreeMap::new()).unwrap();
-        assert_eq!(disk.read(path, 100).unwrap(), b"0\n0\n");
+        assert_eq!(disk.read(path), b"0\n0\n");
     }
 
     #[test]
     fn malformed_lines_are_named() {
         let disk = MemoryDisk::new();
-        let mut says = |text: &str| {
+        let says = |text: &str| {
             put(&*disk, text);
             malformed(read_offsets(&*disk, Path::new("/f")))
         };
@@ -247,7 +247,7 @@ mod tests {
         let entries = [(0, 0), (2, 10)]
             .map(|(epoch, start)| EpochEntry { epoch: LeaderEpoch(epoch), start_offset: Offset(start) });
         write_epochs(&*disk, path, &entries).unwrap();
-        assert_eq!(disk.read(path, 100).unwrap(), b"0\n2\n0 0\n2 10\n");
+        assert_eq!(disk.read(path), b"0\n2\n0 0\n2 10\n");
         assert_eq!(read_epochs(&*disk, path).unwrap(), entries);
         put(&*disk, "0\n1\n-1 0\n");
         assert_eq!(malformed(read_epochs(&*disk, path)), "/f, line 3: \"-1 0\" is no entry");
@@ -269,7 +269,7 @@ mod tests {
         let path = Path::new("/f");
         assert_eq!(read_clean_shutdown(&*disk, path).unwrap(), None);
         write_clean_shutdown(&*disk, path, Some(BrokerEpoch(13))).unwrap();
-        assert_eq!(disk.read(path, 100).unwrap(), br#"{"version":0,"brokerEpoch":13}"#);
+        assert_eq!(disk.read(path), br#"{"version":0,"brokerEpoch":13}"#);
         let read = |text: &str| {
             put(&*disk, text);
             read_clean_shutdown(&*disk, path).unwrap().unwrap().broker_epoch

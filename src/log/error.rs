@@ -35,6 +35,12 @@ pub enum LogError {
         /// What happened.
         reason: Arc<str>,
     },
+    /// Another process uses the directory.
+    #[error("{path} is in use by another process: stop that one, or choose another directory")]
+    Locked {
+        /// The log directory.
+        path: PathBuf,
+    },
     /// Bytes that were once written whole are no longer what they were.
     #[error(transparent)]
     Damaged(#[from] Damage),

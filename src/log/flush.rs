@@ -214,6 +214,33 @@ impl PartitionLog {
         Ok(())
     }
 
+    /// Ends the use of the log for a clean stop: everything is written and made durable, and nothing can be appended or read
+    /// any more. It waits for the device.
+    pub fn close(&mut self) -> Result<(), LogError> {
+        self.check_online()?;
+        let active = self.active.segment.clone();
+        if self.config.preallocate {
+            let trimmed = active.file().set_len(self.active.size).on("trim", active.path());
+            trimmed.map_err(|error| self.failed(error))?;
+        }
+        // At an offset of 0 there is nothing to say about producers, and Kafka has no file then.
+        if self.log_end > Offset::ZERO {
+            self.write_snapshot(self.log_end);
+        }
+        self.durability.names = true;
+        self.durability.sealed.push(active);
+        self.flush_blocking()?;
+        self.offline = Some("it was closed".into());
+        self.publish();
+        Ok(())
+    }
+
+    /// Ends the use of a log whose partition is deleted: nothing is written any more, and readers are refused.
+    pub fn abandon(&mut self) {
+        self.offline = Some("it was deleted".into());
+        self.publish();
+    }
+
     /// Makes the whole log durable, waiting for the device: at close, and where waiting is allowed.
     pub fn flush_blocking(&mut self) -> Result<(), LogError> {
         self.check_online()?;

@@ -17,6 +17,7 @@ mod error;
 mod flush;
 mod index_file;
 mod leftovers;
+mod log_dir;
 mod offset_index;
 mod partition_log;
 pub mod producer_snapshot;
@@ -30,6 +31,8 @@ mod search;
 mod segment;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod time_index;
 mod transaction_index;
 mod truncation;
@@ -40,6 +43,7 @@ pub use config::LogConfig;
 pub use epoch_cache::{EpochCache, EpochEnd, EpochEntry};
 pub use error::{Damage, DamageKind, LogError, MalformedFile};
 pub use flush::{FlushPlan, FlushStep, flush};
+pub use log_dir::{FoundKind, FoundLog, LogDir};
 pub use partition_log::PartitionLog;
 pub use producer_state::{CompletedTransaction, ProducerError, ProducerState, ProducerStates, SentBatch};
 pub use reader::{ColdRead, Fetched, FetchedRecords, FoundTimestamp, Read, ReadBound, ReadError, ReadRequest};

@@ -172,10 +172,22 @@ impl LogView {
     }
 
     fn read_with(&self, request: &ReadRequest, access: Access) -> Result<Fetched, ReadError> {
+        match self.read_in_range(request, access) {
+            // Retention renamed the file after this view was taken.
+            Err(ReadError::Storage(error)) if error.is_not_found() => Err(self.out_of_range(request.offset)),
+            result => result,
+        }
+    }
+
+    fn out_of_range(&self, offset: Offset) -> ReadError {
+        ReadError::OffsetOutOfRange { offset, log_start: self.log_start, log_end: self.log_end }
+    }
+
+    fn read_in_range(&self, request: &ReadRequest, access: Access) -> Result<Fetched, ReadError> {
         self.check_online()?;
-        let (offset, log_start, log_end) = (request.offset, self.log_start, self.log_end);
-        if offset < log_start || offset > log_end {
-            return Err(ReadError::OffsetOutOfRange { offset, log_start, log_end });
+        let offset = request.offset;
+        if offset < self.log_start || offset > self.log_end {
+            return Err(self.out_of_range(offset));
         }
         let wants_aborted = request.bound == ReadBound::LastStable;
         let bound = self.bound(request.bound);

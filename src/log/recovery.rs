@@ -23,7 +23,7 @@ use super::view::{Part, SealedSegment};
 use crate::protocol::records::{BatchHeader, MAGIC};
 use crate::runtime::{Disk, File, OpenOptions, Runtime};
 use crate::types::{LeaderEpoch, Offset, Timestamp, TopicPartition};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The largest segment file that positions in indexes can address.

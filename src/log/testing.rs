@@ -61,6 +61,28 @@ impl MemoryDisk {
         Runtime::Simulated(Arc::new(TestEnvironment(self.clone())))
     }
 
+    pub(super) fn read(&self, path: impl AsRef<Path>) -> Vec<u8> {
+        (self as &dyn Disk).read(path.as_ref(), 1 << 30).unwrap()
+    }
+
+    pub(super) fn has(&self, path: impl AsRef<Path>) -> bool {
+        (self as &dyn Disk).exists(path.as_ref()).unwrap()
+    }
+
+    /// Replaces a file, as somebody else would.
+    pub(super) fn put(&self, path: impl AsRef<Path>, bytes: &[u8]) {
+        self.open(path.as_ref(), OpenOptions::CREATE_TRUNCATED).unwrap().write_at(bytes, 0).unwrap();
+    }
+
+    /// The names in a directory.
+    pub(super) fn names(&self, path: impl AsRef<Path>) -> Vec<String> {
+        self.read_dir(path.as_ref()).unwrap().into_iter().map(|entry| entry.name).collect()
+    }
+
+    pub(super) fn set_now(&self, now: i64) {
+        self.state().now = now;
+    }
+
     pub(super) fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity = bytes;
     }
@@ -279,7 +301,7 @@ impl SimulatedFile for MemoryFile {
         if state.failing_writes {
             return Err(io::Error::from_raw_os_error(5));
         }
-        let all = slices.concat();
+        let all = slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>();
         let length = state.nodes[self.node].bytes.len() as u64;
         let room = state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used()));
         let end = (offset + all.len() as u64).min(length.saturating_add(room));
@@ -336,6 +358,10 @@ impl Environment for TestEnvironment {
     }
 
     fn offload(&self, _: &'static str) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn offloaded(&self) -> BoxFuture<'static, ()> {
         Box::pin(std::future::ready(()))
     }
 

@@ -168,7 +168,7 @@ mod tests {
             index.push(&*disk, entry);
         }
         index.write(&*disk).unwrap();
-        let bytes = disk.read(Path::new(PATH), 1000).unwrap();
+        let bytes = disk.read(Path::new(PATH));
         assert_eq!(bytes.len(), 36);
         assert_eq!(bytes[12..24], [0, 0, 0, 0, 0, 0, 5, 220, 0, 0, 0, 30]);
         let mut index = TimeIndex::open(&*disk, PathBuf::from(PATH), Offset(100), 1000).unwrap().unwrap();

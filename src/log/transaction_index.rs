@@ -236,7 +236,7 @@ mod tests {
     fn every_overlap_with_the_range_is_found_and_nothing_else() {
         let disk = MemoryDisk::new();
         let mut index = TransactionIndex::empty(PathBuf::from(PATH));
-        assert!(!disk.exists(Path::new(PATH)).unwrap(), "no file without aborts");
+        assert!(!disk.has(Path::new(PATH)), "no file without aborts");
         let all = [aborted(1, 0, 10, 5), aborted(2, 5, 20, 15), aborted(3, 15, 30, 31)];
         for one in &all {
             index.append(&*disk, one).unwrap();
@@ -256,7 +256,7 @@ mod tests {
         index.truncate(&*disk, Offset(20)).unwrap();
         assert_eq!(disk.metadata(Path::new(PATH)).unwrap().length, 34);
         index.truncate(&*disk, Offset(0)).unwrap();
-        assert!(!disk.exists(Path::new(PATH)).unwrap());
+        assert!(!disk.has(Path::new(PATH)));
         index.append(&*disk, &all[0]).unwrap();
         assert_eq!(disk.metadata(Path::new(PATH)).unwrap().length, 34);
     }

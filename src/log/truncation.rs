@@ -102,18 +102,16 @@ impl PartitionLog {
     fn drop_active(&mut self) -> Result<(), LogError> {
         let (last, rest) = self.sealed.split_last().expect("the first segment begins at the cut or before");
         let (last, rest) = (last.clone(), rest.to_vec());
-        let gone = std::mem::replace(
-            &mut self.active,
-            ActiveSegment {
-                size: last.size,
-                since_entry: last.size
-                    - last.segment.last_indexed().map_or(0, |batch| u64::from(batch.position)),
-                first_timestamp: last.segment.first_timestamp(last.size)?,
-                created: self.active.created,
-                jitter_ms: jitter(&self.runtime, &self.config),
-                segment: last.segment,
-            },
-        );
+        let indexed = last.segment.last_indexed().map_or(0, |batch| u64::from(batch.position));
+        let active = ActiveSegment {
+            size: last.size,
+            since_entry: last.size - indexed,
+            first_timestamp: last.segment.first_timestamp(last.size)?,
+            created: self.active.created,
+            jitter_ms: jitter(&self.runtime, &self.config),
+            segment: last.segment,
+        };
+        let gone = std::mem::replace(&mut self.active, active);
         self.sealed = rest.into();
         self.log_end = last.end_offset;
         self.durability.truncated(self.log_end);
