@@ -308,12 +308,7 @@ impl PartitionLog {
         forgotten.map_err(|error| self.failed(error))
     }
 
-    fn appended(
-        &self,
-        header: &BatchHeader,
-        log_append_time: Option<Timestamp>,
-        rolled: bool,
-    ) -> Appended {
+    fn appended(&self, header: &BatchHeader, log_append_time: Option<Timestamp>, rolled: bool) -> Appended {
         Appended {
             first_offset: header.base_offset,
             last_offset: header.last_offset(),

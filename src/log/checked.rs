@@ -22,9 +22,9 @@ impl CheckedRanges {
         }
         let first = self.0.partition_point(|range| range.1 < from);
         let behind = self.0.partition_point(|range| range.0 <= to);
-        let merged = self.0[first..behind].iter().fold((from, to), |all, range| {
-            (all.0.min(range.0), all.1.max(range.1))
-        });
+        let merged = self.0[first..behind]
+            .iter()
+            .fold((from, to), |all, range| (all.0.min(range.0), all.1.max(range.1)));
         self.0.splice(first..behind, [merged]);
         if self.0.len() > MAX_RANGES {
             let shortest = (0..self.0.len()).min_by_key(|&index| self.0[index].1 - self.0[index].0);

@@ -122,10 +122,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn cache(entries: &[(i32, i64)]) -> EpochCache {
-        EpochCache::from_entries(entries.iter().map(|&(epoch, start)| EpochEntry {
-            epoch: LeaderEpoch(epoch),
-            start_offset: Offset(start),
-        }))
+        EpochCache::from_entries(
+            entries
+                .iter()
+                .map(|&(epoch, start)| EpochEntry { epoch: LeaderEpoch(epoch), start_offset: Offset(start) }),
+        )
     }
 
     fn end(cache: &EpochCache, epoch: i32, log_end: i64) -> Option<(i32, i64)> {

@@ -180,8 +180,7 @@ impl PartitionLog {
     fn flush_plan(&mut self) -> FlushPlan {
         let ticket = Arc::new(Ticket(self.durability.finished.clone()));
         let work = self.durability.take_work();
-        self.durability.in_flight =
-            Some(InFlight { work: work.clone(), ticket: Arc::downgrade(&ticket) });
+        self.durability.in_flight = Some(InFlight { work: work.clone(), ticket: Arc::downgrade(&ticket) });
         FlushPlan {
             disk: self.disk.clone(),
             directory: self.directory.clone(),

@@ -5,9 +5,7 @@
 
 use super::error::{LogError, OnPath};
 use super::scan::{BatchScan, Found, Look};
-use super::segment::{
-    DELETED, INDEX, LOG, SNAPSHOT, TIME_INDEX, TRANSACTION_INDEX, segment_path,
-};
+use super::segment::{DELETED, INDEX, LOG, SNAPSHOT, TIME_INDEX, TRANSACTION_INDEX, segment_path};
 use super::truncation::remove_segment;
 use crate::runtime::{Disk, OpenOptions};
 use crate::types::Offset;
@@ -74,11 +72,7 @@ pub(super) fn tidy(disk: &dyn Disk, directory: &Path) -> Result<Tidied, LogError
 
 /// Snapshots belong to the beginning of a segment; the newest of all may lie behind the last one's. Others are from a past
 /// that was cut off.
-fn remove_stray_snapshots(
-    disk: &dyn Disk,
-    directory: &Path,
-    tidied: &mut Tidied,
-) -> Result<(), LogError> {
+fn remove_stray_snapshots(disk: &dyn Disk, directory: &Path, tidied: &mut Tidied) -> Result<(), LogError> {
     let newest = tidied.snapshots.last().copied().filter(|newest| Some(newest) > tidied.bases.last());
     let (kept, strays): (Vec<Offset>, Vec<Offset>) = tidied
         .snapshots

@@ -334,10 +334,8 @@ mod tests {
         let disk = disk.power_lost();
         let dir = LogDir::open(&disk.runtime(), Path::new("/data")).unwrap();
         let found = dir.scan().unwrap();
-        let partition = FoundLog {
-            directory: PathBuf::from("/data/a-b.c-1"),
-            kind: FoundKind::Partition(topic(1)),
-        };
+        let partition =
+            FoundLog { directory: PathBuf::from("/data/a-b.c-1"), kind: FoundKind::Partition(topic(1)) };
         let gone = FoundLog { directory: deleted.clone(), kind: FoundKind::Deleted };
         assert_eq!(found, [gone, partition], "an empty directory is a creation that never was");
         dir.remove_partition(&deleted).unwrap();

@@ -46,7 +46,9 @@ pub use flush::{FlushPlan, FlushStep, flush};
 pub use log_dir::{FoundKind, FoundLog, LogDir};
 pub use partition_log::PartitionLog;
 pub use producer_state::{CompletedTransaction, ProducerError, ProducerState, ProducerStates, SentBatch};
-pub use reader::{ColdRead, Fetched, FetchedRecords, FoundTimestamp, Read, ReadBound, ReadError, ReadRequest};
+pub use reader::{
+    ColdRead, Fetched, FetchedRecords, FoundTimestamp, Read, ReadBound, ReadError, ReadRequest,
+};
 pub use recovery::{OpenLog, Recovered};
 pub use retention::{DoomedFiles, LogStartError};
 pub use transaction_index::AbortedTransaction;

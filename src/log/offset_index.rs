@@ -51,8 +51,7 @@ impl OffsetIndex {
         let first = index.entry(disk, 0, Access::Blocking)?;
         let last = index.entry(disk, length - 1, Access::Blocking)?;
         index.last = Some(last);
-        let rises =
-            length == 1 || (last.position > first.position && last.last_offset > first.last_offset);
+        let rises = length == 1 || (last.position > first.position && last.last_offset > first.last_offset);
         let sane = first.last_offset >= base_offset
             && first.position > 0
             && rises
@@ -196,7 +195,8 @@ mod tests {
         for round in 0..2 {
             assert_eq!(index.lookup(&*disk, Offset(109), Access::Blocking).unwrap(), None);
             for i in [1, 2, 255, 256, 257, entries] {
-                let found = index.lookup(&*disk, Offset(100 + 10 * i + 9), Access::Blocking).unwrap().unwrap();
+                let found =
+                    index.lookup(&*disk, Offset(100 + 10 * i + 9), Access::Blocking).unwrap().unwrap();
                 assert_eq!(found.position, 4096 * i as u32, "round {round}");
             }
             index.write(&*disk).unwrap();
@@ -226,7 +226,8 @@ mod tests {
     #[test]
     fn a_file_that_was_allocated_ahead_or_points_behind_the_log_is_no_index() {
         let disk = MemoryDisk::new();
-        let open = |log_bytes| OffsetIndex::open(&*disk, PathBuf::from(PATH), Offset(100), log_bytes).unwrap();
+        let open =
+            |log_bytes| OffsetIndex::open(&*disk, PathBuf::from(PATH), Offset(100), log_bytes).unwrap();
         assert!(open(0).unwrap().is_empty() && open(10).is_none(), "missing is empty, if the log is");
         let file = disk.open(Path::new(PATH), OpenOptions::CREATE).unwrap();
         file.set_len(10 << 20).unwrap();

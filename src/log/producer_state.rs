@@ -42,7 +42,9 @@ pub enum ProducerError {
         current: ProducerEpoch,
     },
     /// E48: a batch outside of any transaction while the producer has one open.
-    #[error("producer {producer_id} has a transaction open since offset {since} and sent a batch outside of it")]
+    #[error(
+        "producer {producer_id} has a transaction open since offset {since} and sent a batch outside of it"
+    )]
     InvalidTransactionState {
         /// The producer.
         producer_id: ProducerId,
@@ -50,7 +52,9 @@ pub enum ProducerError {
         since: Offset,
     },
     /// E52: a marker of a transaction coordinator that was replaced.
-    #[error("a marker for producer {producer_id} came from coordinator epoch {epoch}, which {current} replaced")]
+    #[error(
+        "a marker for producer {producer_id} came from coordinator epoch {epoch}, which {current} replaced"
+    )]
     CoordinatorFenced {
         /// The producer.
         producer_id: ProducerId,
@@ -353,7 +357,11 @@ impl ProducerStates {
     }
 
     /// Notes a marker that is in the log, and returns the transaction that it ended, if there was one.
-    pub fn note_marker(&mut self, header: &BatchHeader, marker: &EndTransactionMarker) -> Option<CompletedTransaction> {
+    pub fn note_marker(
+        &mut self,
+        header: &BatchHeader,
+        marker: &EndTransactionMarker,
+    ) -> Option<CompletedTransaction> {
         let completed = self.transaction_ended_by(header, marker);
         let epoch = header.producer_epoch;
         let state = self.producers.entry(header.producer_id).or_insert_with(|| ProducerState::new(epoch));

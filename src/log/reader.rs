@@ -196,8 +196,7 @@ impl LogView {
             return Ok(Fetched { records, aborted: wants_aborted.then(Vec::new) });
         };
         let records = self.records(&span, request, access)?;
-        let aborted =
-            if wants_aborted { Some(self.aborted_in(&span, offset, bound, access)?) } else { None };
+        let aborted = if wants_aborted { Some(self.aborted_in(&span, offset, bound, access)?) } else { None };
         Ok(Fetched { records, aborted })
     }
 

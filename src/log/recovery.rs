@@ -3,8 +3,8 @@
 //! Recovery scans the segment that holds the recovery point from its start, and all behind it, batch by batch with CRCs.
 //! It cuts, in silence, only an invalid tail at or above the recovery point that has no valid batch behind it. A bad batch
 //! below the recovery point, or in front of valid ones, is damage: an error, with every byte left where it is.
-//! A batch with a right CRC that begins at another offset than expected, or in an older leader epoch than the one in front
-//! of it, was written before the log was cut: it ends the log too.
+//! A batch with a right CRC that begins at another offset than expected was written before the log was cut: it ends the log
+//! too. Offsets and leader epochs are not under the CRC, so where the batch in front may be the one that rotted it is damage.
 
 use super::checkpoint::{self, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA};
 use super::config::LogConfig;
@@ -12,7 +12,7 @@ use super::epoch_cache::EpochCache;
 use super::error::{Damage, DamageKind, LogError, OnPath};
 use super::flush::Durability;
 use super::leftovers::{Tidied, tidy};
-use super::partition_log::{ActiveSegment, Parts, PartitionLog, create_segment, jitter};
+use super::partition_log::{ActiveSegment, PartitionLog, Parts, create_segment, jitter};
 use super::producer_state::ProducerStates;
 use super::producers_at::{load_producers, note_found};
 use super::scan::{BatchScan, Found, Look};
@@ -130,6 +130,17 @@ enum ScanEnd {
     Whole { size: u64 },
     /// In front of bytes that are no batch of this log.
     Cut { size: u64, reason: String },
+    /// In front of a batch that does not go with the one before it, and either may be wrong.
+    Suspect { position: u64, reason: String },
+}
+
+/// How far a scan has come.
+struct Walked {
+    /// The offset that comes next.
+    expected: Offset,
+    /// The same, but for a gap that the last batch left in front of it: were its offset wrong, this would come next.
+    trusted: Offset,
+    epoch: LeaderEpoch,
 }
 
 impl<'a> Recovery<'a> {
@@ -242,15 +253,19 @@ impl<'a> Recovery<'a> {
         if may_be_torn && self.scanned.is_empty() {
             self.epochs.truncate_from_end(base);
         }
-        let mut expected = base;
-        let end = self.scan_batches(&segment, size, may_be_torn, &mut expected, &mut producers)?;
-        let whole = match end {
-            ScanEnd::Whole { size } | ScanEnd::Cut { size, .. } => size,
-        };
-        segment.note_checked(0, whole);
-        if let ScanEnd::Cut { size: position, reason } = &end {
-            self.judge(&segment, *position, size, expected, reason, may_be_torn)?;
+        let epoch = self.epochs.epoch_for_offset(base).unwrap_or(LeaderEpoch::NONE);
+        let mut walked = Walked { expected: base, trusted: base, epoch };
+        let mut end = self.scan_batches(&segment, size, may_be_torn, &mut walked, &mut producers)?;
+        if let (ScanEnd::Whole { .. }, Some(next)) = (&end, next)
+            && self.leaves_hole(&walked, next, may_be_torn)
+        {
+            let reason =
+                format!("the segment ends at offset {}, and the next begins at {next}", walked.expected);
+            end = ScanEnd::Suspect { position: size, reason };
         }
+        let whole = self.judge(&segment, &end, size, &walked, may_be_torn)?;
+        let expected = walked.expected;
+        segment.note_checked(0, whole);
         segment.write_indexes(self.disk)?;
         let segment = Arc::new(segment);
         if may_be_torn {
@@ -273,11 +288,10 @@ impl<'a> Recovery<'a> {
         segment: &Segment,
         size: u64,
         may_be_torn: bool,
-        expected: &mut Offset,
+        walked: &mut Walked,
         producers: &mut ProducerStates,
     ) -> Result<ScanEnd, LogError> {
         let mut scan = BatchScan::new(segment.file(), segment.path(), Look::Crcs, 0, size);
-        let mut epoch = self.epochs.epoch_for_offset(*expected).unwrap_or(LeaderEpoch::NONE);
         let mut since_entry = 0;
         loop {
             let (position, header) = match scan.next()? {
@@ -285,70 +299,92 @@ impl<'a> Recovery<'a> {
                 Found::End => return Ok(ScanEnd::Whole { size }),
                 Found::Invalid { position, reason } => return Ok(ScanEnd::Cut { size: position, reason }),
             };
-            if let Some(reason) = self.misplaced(&header, *expected, epoch, may_be_torn) {
-                return Ok(ScanEnd::Cut { size: position, reason });
+            if let Some(end) = self.misplaced(position, &header, walked, may_be_torn) {
+                return Ok(end);
             }
             let interval = self.config.index_interval_bytes;
             since_entry = segment.note_batch(self.disk, &header, position, since_entry, interval);
             if let Some(completed) = note_found(segment, position, &header, producers)? {
                 segment.note_aborted(self.disk, &completed)?;
             }
-            if header.partition_leader_epoch > epoch {
-                epoch = header.partition_leader_epoch;
+            if header.partition_leader_epoch > walked.epoch {
+                walked.epoch = header.partition_leader_epoch;
                 if may_be_torn {
-                    self.epochs.assign(epoch, header.base_offset);
+                    self.epochs.assign(walked.epoch, header.base_offset);
                 }
             }
-            *expected = header.next_offset();
+            let leaves_gap = header.magic == MAGIC && header.base_offset > walked.expected;
+            let before = walked.expected;
+            walked.expected = header.next_offset();
+            walked.trusted = if leaves_gap { before } else { walked.expected };
         }
     }
 
-    /// Why a batch with a right CRC is not the next one of this log, if it is not.
+    /// Whether gaps between batches are to be expected at this point: compaction leaves them, in the logs of followers too,
+    /// and what was once synced may be from such a time.
+    fn gaps_are_legal(&self, expected: Offset, may_be_torn: bool) -> bool {
+        self.config.compact || expected < self.how.recovery_point || !may_be_torn
+    }
+
+    /// Whether batches are missing, or there are too many, between the end of a segment and the next one.
+    fn leaves_hole(&self, walked: &Walked, next: Offset, may_be_torn: bool) -> bool {
+        let ends_short = walked.expected < next && !self.gaps_are_legal(walked.expected, may_be_torn);
+        walked.expected > next || ends_short
+    }
+
+    /// Whether a batch with a right CRC is not the next one of this log.
     fn misplaced(
         &self,
+        position: u64,
         header: &BatchHeader,
-        expected: Offset,
-        epoch: LeaderEpoch,
+        walked: &Walked,
         may_be_torn: bool,
-    ) -> Option<String> {
+    ) -> Option<ScanEnd> {
         let first = if header.magic == MAGIC { header.base_offset } else { header.last_offset() };
-        if first < expected {
-            return Some(format!("a batch begins at offset {first}, and {expected} was expected"));
+        let expected = walked.expected;
+        let gaps_are_legal = self.gaps_are_legal(expected, may_be_torn);
+        if first < expected || (first > expected && header.magic == MAGIC && !gaps_are_legal) {
+            let reason = format!("a batch begins at offset {first}, and {expected} was expected");
+            return Some(if walked.trusted < expected {
+                ScanEnd::Suspect { position, reason }
+            } else {
+                ScanEnd::Cut { size: position, reason }
+            });
         }
-        if header.magic == MAGIC && header.partition_leader_epoch < epoch && may_be_torn {
-            let old = header.partition_leader_epoch;
-            return Some(format!("a batch of leader epoch {old} lies behind one of {epoch}"));
-        }
-        // Compaction leaves gaps, in the logs of followers too; what was once synced may be from such a time.
-        let gaps_are_legal = self.config.compact || expected < self.how.recovery_point || !may_be_torn;
-        if first > expected && header.magic == MAGIC && !gaps_are_legal {
-            return Some(format!("a batch begins at offset {first}, and {expected} was expected"));
+        if header.magic == MAGIC && header.partition_leader_epoch < walked.epoch {
+            let (old, new) = (header.partition_leader_epoch, walked.epoch);
+            let reason = format!("a batch of leader epoch {old} lies behind one of {new}");
+            return Some(ScanEnd::Suspect { position, reason });
         }
         None
     }
 
-    /// Decides whether bytes that are no batch of this log are its torn end or damage.
+    /// Decides whether bytes that are no batch of this log are its torn end or damage; returns how many come before them.
     fn judge(
         &self,
         segment: &Segment,
-        position: u64,
+        end: &ScanEnd,
         size: u64,
-        expected: Offset,
-        reason: &str,
+        walked: &Walked,
         may_be_torn: bool,
-    ) -> Result<(), LogError> {
-        let kind = if !may_be_torn || expected < self.how.recovery_point {
+    ) -> Result<u64, LogError> {
+        let (position, reason, is_suspect) = match end {
+            ScanEnd::Whole { size } => return Ok(*size),
+            ScanEnd::Cut { size, reason } => (*size, reason, false),
+            ScanEnd::Suspect { position, reason } => (*position, reason, true),
+        };
+        let kind = if !may_be_torn || walked.trusted < self.how.recovery_point {
             DamageKind::BelowRecoveryPoint
         } else {
-            let epoch = self.epochs.latest().unwrap_or(LeaderEpoch::NONE);
-            let from = position + 1;
-            if !valid_batch_behind(segment.file(), segment.path(), from, size, expected, epoch)? {
-                return Ok(());
+            let (file, path) = (segment.file(), segment.path());
+            let (trusted, epoch) = (walked.trusted, walked.epoch);
+            if !is_suspect && !valid_batch_behind(file, path, position + 1, size, trusted, epoch)? {
+                return Ok(position);
             }
             DamageKind::BeforeValidBatches
         };
-        let (path, offset) = (segment.path().to_path_buf(), expected);
-        Err(Damage { path, position, offset, reason: reason.to_owned(), kind }.into())
+        let (path, offset) = (segment.path().to_path_buf(), walked.trusted);
+        Err(Damage { path, position, offset, reason: reason.clone(), kind }.into())
     }
 
     /// Cuts the torn end of the log off for good, unless segments behind it hold valid batches.
@@ -370,7 +406,8 @@ impl<'a> Recovery<'a> {
             let size = file.len().on("look at", &path)?;
             if valid_batch_behind(&file, &path, 0, size, expected, epoch)? {
                 let kind = DamageKind::BeforeValidBatches;
-                let damaged = segment_path(self.directory, self.segments.last().expect("it is cut").base(), LOG);
+                let damaged =
+                    segment_path(self.directory, self.segments.last().expect("it is cut").base(), LOG);
                 return Err(Damage { path: damaged, position, offset: expected, reason, kind }.into());
             }
             lost += size;

@@ -5,7 +5,7 @@
 
 use super::error::{LogError, OnPath};
 use super::partition_log::PartitionLog;
-use super::segment::{DELETED, INDEX, LOG, SNAPSHOT, TIME_INDEX, TRANSACTION_INDEX, Segment, segment_path};
+use super::segment::{DELETED, INDEX, LOG, SNAPSHOT, Segment, TIME_INDEX, TRANSACTION_INDEX, segment_path};
 use super::view::SealedSegment;
 use crate::runtime::{Disk, Event};
 use crate::types::{Offset, Timestamp};

@@ -182,11 +182,7 @@ impl Segment {
     }
 
     /// Adds an aborted transaction, whose marker is about to be written, or was found, in this segment.
-    pub(super) fn note_aborted(
-        &self,
-        disk: &dyn Disk,
-        aborted: &AbortedTransaction,
-    ) -> Result<(), LogError> {
+    pub(super) fn note_aborted(&self, disk: &dyn Disk, aborted: &AbortedTransaction) -> Result<(), LogError> {
         self.inner().aborted.append(disk, aborted)
     }
 

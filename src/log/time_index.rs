@@ -66,11 +66,6 @@ impl TimeIndex {
         self.entries.len()
     }
 
-    /// Whether there are no entries.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Whether an index of `max_bytes` has no room but for the last entry.
     pub fn is_full(&self, max_bytes: u32) -> bool {
         self.len() + 1 >= max_bytes / ENTRY_BYTES as u32

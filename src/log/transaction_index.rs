@@ -82,16 +82,6 @@ impl TransactionIndex {
         Ok(Some(index))
     }
 
-    /// The file that holds it, if it has entries.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Whether there are no entries, and no file then.
-    pub fn is_empty(&self) -> bool {
-        self.entries == 0
-    }
-
     /// Adds a transaction whose marker lies behind all others. Nothing has changed when this fails.
     pub fn append(&mut self, disk: &dyn Disk, aborted: &AbortedTransaction) -> Result<(), LogError> {
         let file = self.file(disk)?;
@@ -194,12 +184,8 @@ impl TransactionIndex {
 
 fn to_bytes(aborted: &AbortedTransaction) -> [u8; ENTRY_BYTES] {
     let mut bytes = [0; ENTRY_BYTES];
-    let fields = [
-        aborted.producer_id.0,
-        aborted.first_offset.0,
-        aborted.last_offset.0,
-        aborted.last_stable_offset.0,
-    ];
+    let fields =
+        [aborted.producer_id.0, aborted.first_offset.0, aborted.last_offset.0, aborted.last_stable_offset.0];
     for (slot, field) in bytes[2..].chunks_exact_mut(8).zip(fields) {
         slot.copy_from_slice(&field.to_be_bytes());
     }

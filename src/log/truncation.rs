@@ -4,6 +4,7 @@
 //! These steps wait for the device: run them where waiting is allowed.
 
 use super::access::Access;
+use super::checkpoint;
 use super::error::{LogError, OnPath};
 use super::partition_log::{ActiveSegment, PartitionLog, create_segment, jitter};
 use super::producers_at::{load_producers, remove_snapshots};
@@ -34,6 +35,8 @@ impl PartitionLog {
         }
         let recovery_point = self.durability.recovery_point;
         if offset < self.log_end {
+            // Were the cut durable before what lies in front of it, a power loss could leave a hole there.
+            self.flush_blocking()?;
             let cut = self.cut(offset, now);
             cut.map_err(|error| self.failed(error))?;
         }
@@ -61,6 +64,11 @@ impl PartitionLog {
 
     fn after_cut(&mut self, recovery_point: Offset) -> Result<Truncated, LogError> {
         self.publish();
+        if self.durability.epochs {
+            let written = checkpoint::write_epochs(&*self.disk, &self.epochs_path(), self.epochs.entries());
+            written.map_err(|error| self.failed(error))?;
+            self.durability.epochs = false;
+        }
         let end = self.log_end;
         self.runtime.observe(|| Event::Truncate { partition: self.partition.clone(), end });
         let recovery_point_fell = self.durability.recovery_point < recovery_point;
@@ -91,8 +99,7 @@ impl PartitionLog {
         remove_snapshots(&*disk, &self.directory, |snapshot| snapshot > self.log_end)?;
         disk.sync_dir(&self.directory).on("sync", &self.directory)?;
         let parts: Vec<Part<'_>> = self.parts().collect();
-        self.producers =
-            load_producers(&*disk, &self.directory, &parts, self.log_end, now, &self.config)?;
+        self.producers = load_producers(&*disk, &self.directory, &parts, self.log_end, now, &self.config)?;
         self.high_watermark = self.high_watermark.min(self.log_end);
         self.producers.note_high_watermark(self.high_watermark);
         Ok(())
@@ -141,18 +148,13 @@ impl PartitionLog {
     /// Every segment with the part of it that counts, oldest first.
     pub(super) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         let sealed = self.sealed.iter().map(SealedSegment::part);
-        let active =
-            Part { segment: &self.active.segment, size: self.active.size, end_offset: self.log_end };
+        let active = Part { segment: &self.active.segment, size: self.active.size, end_offset: self.log_end };
         sealed.chain([active])
     }
 }
 
 /// Removes the files of a segment, its batches first: what is left of the others is cleared away at the next start.
-pub(super) fn remove_segment(
-    disk: &dyn Disk,
-    directory: &Path,
-    base_offset: Offset,
-) -> Result<(), LogError> {
+pub(super) fn remove_segment(disk: &dyn Disk, directory: &Path, base_offset: Offset) -> Result<(), LogError> {
     for suffix in [LOG, INDEX, TIME_INDEX, TRANSACTION_INDEX, SNAPSHOT] {
         let path = segment_path(directory, base_offset, suffix);
         match disk.remove(&path) {

@@ -45,7 +45,10 @@ fn bounds_hide_what_is_not_replicated_or_not_decided() {
         log.set_high_watermark(Offset(high_watermark));
         for offset in 0..=60 {
             let last = read(&log, offset, ReadBound::HighWatermark);
-            assert!(last.is_none_or(|last| last < high_watermark), "{offset} below {high_watermark}: {last:?}");
+            assert!(
+                last.is_none_or(|last| last < high_watermark),
+                "{offset} below {high_watermark}: {last:?}"
+            );
             let batch_end = offset / 2 * 2 + 2;
             assert_eq!(last.is_some(), batch_end <= high_watermark, "{offset} below {high_watermark}");
         }
@@ -178,9 +181,8 @@ fn markers_of_old_epochs_are_refused_and_second_ones_end_nothing() {
         let (id, epoch) = (ProducerId(1), ProducerEpoch(epoch));
         log.append_marker(id, epoch, marker, bumps_epoch, LeaderEpoch(0), Timestamp(1000)).map(|_| ())
     };
-    let stale = |result| {
-        matches!(result, Err(AppendError::Producer(ProducerError::InvalidProducerEpoch { .. })))
-    };
+    let stale =
+        |result| matches!(result, Err(AppendError::Producer(ProducerError::InvalidProducerEpoch { .. })));
     assert!(stale(mark(2, false, COMMIT)));
     assert!(stale(mark(3, true, COMMIT)), "with rising epochs the marker's is higher");
     mark(4, true, COMMIT).unwrap();

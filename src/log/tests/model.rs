@@ -60,9 +60,8 @@ impl Pair {
 
     fn append(&mut self, records: usize, bytes: usize, new_epoch: bool) {
         self.epoch += i32::from(new_epoch);
-        let values: Vec<String> = (0..records)
-            .map(|index| format!("{}-{index}-{}", self.appended, "x".repeat(bytes)))
-            .collect();
+        let values: Vec<String> =
+            (0..records).map(|index| format!("{}-{index}-{}", self.appended, "x".repeat(bytes))).collect();
         self.appended += 1;
         let borrowed: Vec<&str> = values.iter().map(String::as_str).collect();
         let first = append(&mut self.log, self.epoch, &borrowed);
@@ -105,7 +104,8 @@ impl Pair {
                 self.reopen(true);
             }
             Step::Kill => {
-                self.rig = Rig { runtime: self.rig.disk.runtime(), ..Rig::on(self.rig.disk.clone(), self.config()) };
+                self.rig =
+                    Rig { runtime: self.rig.disk.runtime(), ..Rig::on(self.rig.disk.clone(), self.config()) };
                 self.reopen(false);
             }
             Step::PowerLoss => {

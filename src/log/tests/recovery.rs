@@ -4,18 +4,20 @@ use super::*;
 use crate::runtime::OpenOptions;
 
 const LOG: &str = "/data/t-0/00000000000000000000.log";
+/// Size of each batch of a [`filled`] log. Nine fit into a segment of [`tiny`].
+const SIZE: usize = 71;
 
 /// A log of twenty batches in several segments, with values `v0`, `v1` ..
 fn filled(rig: &Rig) -> PartitionLog {
     let mut log = rig.create();
     for index in 0..20 {
-        append(&mut log, index / 8, &[&format!("v{index}")]);
+        append(&mut log, index / 8, &[&format!("v{index:02}")]);
     }
     log
 }
 
 fn expected(count: usize) -> Vec<String> {
-    (0..count).map(|index| format!("v{index}")).collect()
+    (0..count).map(|index| format!("v{index:02}")).collect()
 }
 
 fn damage(result: Result<(PartitionLog, Recovered), LogError>) -> Damage {
@@ -62,13 +64,13 @@ fn a_torn_tail_is_cut_at_every_length() {
     let rig = Rig::new(LogConfig::default());
     filled(&rig);
     let bytes = rig.disk.read(LOG);
-    let size = bytes.len() / 20;
+    assert_eq!(bytes.len(), 20 * SIZE);
     for length in 0..bytes.len() {
         rig.disk.put(LOG, &bytes[..length]);
         let (log, recovered) = rig.recover(0);
         let whole = walk_batches(&Bytes::copy_from_slice(&bytes[..length])).count();
         assert_eq!(values(&log), expected(whole), "{length} bytes");
-        assert_eq!(recovered.bytes_cut > 0, length % size != 0 && whole < 20 && recovered.cut_because.is_some());
+        assert_eq!(recovered.bytes_cut, (length % SIZE) as u64);
         assert!(log.epochs().entries().iter().all(|entry| entry.start_offset <= log.log_end()));
     }
 }
@@ -103,13 +105,12 @@ fn a_bad_batch_below_the_recovery_point_is_damage_and_stays() {
 
 #[test]
 fn a_bad_batch_in_front_of_valid_ones_is_damage_and_stays() {
-    for (config, at) in [(LogConfig::default(), 400), (tiny(), 690)] {
+    let second = "/data/t-0/00000000000000000009.log";
+    for (config, path, batch) in [(LogConfig::default(), LOG, 5), (tiny(), LOG, 8), (tiny(), second, 0)] {
         let rig = Rig::new(config);
         filled(&rig);
         for byte in [0, 3, 8, 10, 11, 12, 16, 17, 30, 60] {
-            let position = at / 70 * 70 + byte;
-            let path = if at == 690 { "/data/t-0/00000000000000000009.log" } else { LOG };
-            let position = if at == 690 { position - 630 } else { position };
+            let position = batch * SIZE + byte;
             rig.disk.flip(path, position);
             let before = rig.disk.read(path);
             let found = damage(rig.try_open(unclean(0)));
@@ -127,22 +128,18 @@ fn stale_batches_behind_the_end_are_no_part_of_the_log() {
     let log = filled(&rig);
     drop(log);
     let bytes = rig.disk.read(LOG);
-    let size = bytes.len() / 20;
-    // Ten batches, and then bytes of an older time that the cut did not take away: another offset, an older epoch.
-    let mut stale = bytes[..10 * size].to_vec();
-    stale.extend_from_slice(&bytes[12 * size..]);
-    rig.disk.put(LOG, &stale);
-    let (log, recovered) = rig.recover(5);
-    assert_eq!(values(&log), expected(10));
-    assert!(recovered.cut_because.unwrap().contains("begins at offset 12"));
-    drop(log);
-    let mut stale = bytes.clone();
+    // Bytes of an older time, which a cut did not take away: they begin at another offset.
+    for stale in [5, 12] {
+        let stale_bytes = &bytes[stale * SIZE..][..SIZE];
+        rig.disk.put(LOG, &[&bytes[..10 * SIZE], stale_bytes].concat());
+        let (log, recovered) = rig.recover(5);
+        assert_eq!(values(&log), expected(10));
+        assert!(recovered.cut_because.unwrap().contains(&format!("begins at offset {stale}")));
+    }
+    // At the offset that is expected, an older epoch may as well be a newer one in front of it that rotted.
     let old = sent(-1, -1, -1, false, &["old"]).to_batch(Offset(20), LeaderEpoch(1));
-    stale.extend_from_slice(old.bytes());
-    rig.disk.put(LOG, &stale);
-    let (log, recovered) = rig.recover(5);
-    assert_eq!(values(&log), expected(20));
-    assert!(recovered.cut_because.unwrap().contains("leader epoch 1"));
+    rig.disk.put(LOG, &[&bytes[..], old.bytes()].concat());
+    assert_eq!(damage(rig.try_open(unclean(5))).kind, DamageKind::BeforeValidBatches);
 }
 
 #[test]
@@ -150,8 +147,7 @@ fn gaps_are_legal_where_compaction_may_have_been() {
     let rig = Rig::new(LogConfig { compact: true, ..LogConfig::default() });
     filled(&rig);
     let bytes = rig.disk.read(LOG);
-    let size = bytes.len() / 20;
-    let compacted = [&bytes[..5 * size], &bytes[8 * size..]].concat();
+    let compacted = [&bytes[..5 * SIZE], &bytes[8 * SIZE..]].concat();
     rig.disk.put(LOG, &compacted);
     let (log, recovered) = rig.recover(0);
     assert_eq!((values(&log).len(), log.log_end(), recovered.bytes_cut), (17, Offset(20), 0));
@@ -204,12 +200,12 @@ fn bytes_that_changed_on_the_device_are_found_at_the_first_read() {
     let rig = Rig::new(LogConfig::default());
     let mut log = filled(&rig);
     log.close().unwrap();
-    rig.disk.flip(LOG, 70 * 3 + 65);
+    rig.disk.flip(LOG, SIZE * 3 + 65);
     let log = rig.open_clean();
     let read = |offset, max_bytes| log.reader().view().read_blocking(&request(offset, max_bytes));
-    assert_eq!(walk_batches(&bytes_of(&read(0, 210).unwrap())).count(), 3);
+    assert_eq!(walk_batches(&bytes_of(&read(0, 3 * SIZE).unwrap())).count(), 3);
     let Err(ReadError::Storage(LogError::Damaged(found))) = read(0, 1000) else { panic!("served") };
-    assert_eq!((found.kind, found.position), (DamageKind::OnRead, 210));
+    assert_eq!((found.kind, found.position), (DamageKind::OnRead, 3 * SIZE as u64));
     assert!(read(3, 1).is_err() && read(4, 1000).is_ok());
     let as_file = ReadRequest { file_from_bytes: Some(1), ..request(0, 1000) };
     assert!(log.reader().view().read_blocking(&as_file).is_err());
@@ -242,7 +238,8 @@ fn producers_come_back_from_snapshots_and_batches() {
         }
         for point in [0, 20, 30] {
             let (mut recovered, _) = rig.recover(point);
-            let open: Vec<_> = recovered.producers().iter().map(|(_, state)| state.transaction_start).collect();
+            let open: Vec<_> =
+                recovered.producers().iter().map(|(_, state)| state.transaction_start).collect();
             assert_eq!(open, [Some(Offset(0)), Some(Offset(1)), Some(Offset(2))]);
             let again = recovered.append_as_leader(&duplicate, LeaderEpoch(0), CLIENT, Timestamp(0)).unwrap();
             assert!(again.duplicate && again.first_offset == Offset(29));
@@ -271,11 +268,11 @@ fn leftovers_of_cleaning_and_deletion_are_cleared_away() {
     assert!(names.contains(&"00000000000000000000.checkpoint".to_owned()));
     // A complete swap takes the place of the segments that it was made of.
     let first = rig.disk.read(LOG);
-    rig.disk.put(format!("{LOG}.swap"), &[&first[..70], &bytes].concat());
+    rig.disk.put(format!("{LOG}.swap"), &[&first[..SIZE], &bytes].concat());
     drop(log);
     let rig = Rig { config: LogConfig { compact: true, ..tiny() }, ..rig };
     let (log, _) = rig.recover(20);
-    assert_eq!(values(&log)[..2], ["v0", "v9"]);
+    assert_eq!(values(&log)[..2], ["v00", "v09"]);
     assert!(!rig.disk.has(format!("{second}.log")));
 }
 
