@@ -81,7 +81,8 @@ fn describe_batch(batch: &RecordBatch) -> String {
     );
     if header.magic == 2 {
         text += &format!(
-            " epoch={} base_time={} producer={}/{} sequence={}..{} count={} transactional={} control={} horizon={}",
+            " epoch={} base_time={} producer={}/{} sequence={}..{} count={} transactional={} control={} \
+             horizon={}",
             header.partition_leader_epoch,
             header.base_timestamp,
             header.producer_id,
