@@ -1,5 +1,6 @@
 //! Everything that is tested from outside the crate, in one binary: linking many costs more than running one.
 
+mod fuzz_corpus;
 mod kafka_metadata;
 mod record_vectors;
 mod second_opinion;
