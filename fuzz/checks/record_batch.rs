@@ -74,10 +74,12 @@ fn produce(bytes: &Bytes, rules: &ValidationRules) {
     assert_eq!(records.len(), usize::try_from(kept.header().record_count).unwrap());
     let max = records.iter().map(|record| record.timestamp).max().expect("at least one record");
     // Where a claim of append time is cleared, the claimed time stays the batch's maximum, in Kafka too.
-    if RecordBatch::parse(bytes).unwrap().header().attributes.timestamp_type() == TimestampType::CreateTime {
-        assert_eq!(kept.header().max_timestamp, max.max(Timestamp::NONE));
+    let sent = RecordBatch::parse(bytes).expect("it was validated");
+    if sent.header().attributes.timestamp_type() == TimestampType::LogAppendTime {
+        return;
     }
-    if rules.timestamp_type == TimestampType::CreateTime && kept.header().max_timestamp <= max {
+    assert_eq!(kept.header().max_timestamp, max.max(Timestamp::NONE));
+    if rules.timestamp_type == TimestampType::CreateTime {
         let again = validated.to_batch(Offset::ZERO, LeaderEpoch::NONE);
         let twice = validate(again.bytes(), rules, NOW).expect("what was accepted once");
         assert_eq!(twice.to_batch(Offset::ZERO, LeaderEpoch::NONE), again);
