@@ -5,6 +5,7 @@
 pub mod config;
 pub mod connection;
 pub mod log;
+pub mod machine;
 pub mod metadata;
 pub mod protocol;
 pub mod raft;
