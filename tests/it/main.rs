@@ -2,6 +2,7 @@
 
 mod fuzz_corpus;
 mod kafka_metadata;
+mod produce_cases;
 mod record_vectors;
 mod second_opinion;
 mod wire_vectors;

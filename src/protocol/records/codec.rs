@@ -157,7 +157,7 @@ pub fn decompress(codec: Codec, compressed: &Bytes, limit: usize) -> Result<Byte
         return Ok(compressed.clone());
     }
     let mut decoder = Decoder::new(codec, compressed.clone(), limit)?;
-    let mut plain = Vec::new();
+    let mut plain = Vec::with_capacity(compressed.len().saturating_mul(2).min(limit));
     while decoder.append_to(&mut plain)? {}
     Ok(plain.into())
 }
