@@ -270,7 +270,11 @@ impl<T: Wire> Wire for Option<Vec<T>> {
     fn read(r: &mut Reader<'_>) -> Result<Self> {
         let Some(length) = r.array_length()? else { return Ok(None) };
         let mut list = r.list(length);
-        for _ in 0..length {
+        for read in 0..length {
+            if read == list.capacity() {
+                // Doubles at most, and never goes beyond the length.
+                list.reserve_exact(read.max(1).min(length - read));
+            }
             list.push(T::read(r)?);
         }
         Ok(Some(list))

@@ -1,8 +1,10 @@
 //! Everything that is tested from outside the crate, in one binary: linking many costs more than running one.
 
 mod fuzz_corpus;
+mod hostile_frames;
 mod kafka_metadata;
 mod produce_cases;
 mod record_vectors;
 mod second_opinion;
+mod wire_properties;
 mod wire_vectors;

@@ -24,6 +24,7 @@ const APIS: &str = include_str!("../vectors/apis.txt");
 const REQUESTS: &str = include_str!("../vectors/requests.txt");
 const RESPONSES: &str = include_str!("../vectors/responses.txt");
 const RECORDS: &str = include_str!("../vectors/records.txt");
+const CARRIED: &str = include_str!("../vectors/carried.txt");
 
 /// One line of a file of vectors.
 pub struct Vector<'a> {
@@ -47,14 +48,13 @@ pub fn messages() -> impl Iterator<Item = Vector<'static>> {
 fn vector(line: &str) -> Vector<'_> {
     let [kind, name, version, hex, json] =
         line.splitn(5, ' ').collect::<Vec<_>>().try_into().expect("a line has five parts");
+    Vector { json: serde_json::from_str(json).expect("JSON"), ..vector_of(kind, name, version, hex) }
+}
+
+fn vector_of<'a>(kind: &'a str, name: &'a str, version: &str, hex: &str) -> Vector<'a> {
     let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("hex"), 16).expect("hex");
-    Vector {
-        kind,
-        name,
-        version: version.parse().expect("a version"),
-        bytes: hex.as_bytes().chunks(2).map(digits).collect(),
-        json: serde_json::from_str(json).expect("JSON"),
-    }
+    let bytes = hex.as_bytes().chunks(2).map(digits).collect();
+    Vector { kind, name, version: version.parse().expect("a version"), bytes, json: Value::Null }
 }
 
 /// The key of the API with Kafka's name for it.
@@ -276,4 +276,70 @@ fn quorum_records_are_found_by_their_type() -> Result<(), DecodeError> {
     }
     assert!(found >= 6, "at least the defaults: {found}");
     Ok(())
+}
+
+/// Each field alone, read in the lowest and in the highest version and written in every other: what Kafka
+/// carries, leaves out, or refuses.
+#[test]
+fn other_versions_lose_and_refuse_what_kafka_does() {
+    let (mut kept, mut refused) = (0, 0);
+    for line in CARRIED.lines() {
+        let parts: Vec<&str> = line.split(' ').collect();
+        let [kind, name, version, hex, ref others @ ..] = parts[..] else { panic!("too short: {line}") };
+        let from = vector_of(kind, name, version, hex);
+        for outcome in others {
+            let (version, crc) = outcome.split_once(':').expect("version and outcome");
+            match rewritten(&from, version.parse().expect("a version")) {
+                None => {
+                    assert_eq!(crc, "-", "refused in {version}: {line}");
+                    refused += 1;
+                }
+                Some(bytes) => {
+                    let mut ours = flate2::Crc::new();
+                    ours.update(&bytes);
+                    assert_eq!(
+                        format!("{:x}", ours.sum()),
+                        crc,
+                        "written in {version}: {line}\nas {bytes:02x?}"
+                    );
+                    kept += 1;
+                }
+            }
+        }
+    }
+    assert!(kept > 4_000 && refused > 400, "{kept} written, {refused} refused");
+}
+
+/// A message in another version than it was read in; `None` if that is refused.
+fn rewritten(from: &Vector<'_>, version: i16) -> Option<Bytes> {
+    let Vector { kind, name, bytes, .. } = from;
+    match *kind {
+        "request" => {
+            let request = Request::decode(api_key(name), from.version, bytes).expect("decodes");
+            written(|w| request.encode(version, w)).ok()
+        }
+        "response" => {
+            let response = Response::decode(api_key(name), from.version, bytes).expect("decodes");
+            written(|w| response.encode(version, w)).ok()
+        }
+        "metadata" => MetadataRecord::decode(bytes).expect("decodes").0.encode(version).ok(),
+        "group-value" => {
+            let code = code(name, "group-key");
+            GroupRecordValue::decode(code, bytes).expect("decodes").0.encode(version).ok()
+        }
+        "transaction-value" => {
+            let code = code(name, "transaction-key");
+            TransactionRecordValue::decode(code, bytes).expect("decodes").0.encode(version).ok()
+        }
+        _ => match *name {
+            "ConsumerProtocolSubscription" => moved::<ConsumerProtocolSubscription>(from, version),
+            "ConsumerProtocolAssignment" => moved::<ConsumerProtocolAssignment>(from, version),
+            "LeaderChangeMessage" => moved::<LeaderChangeMessage>(from, version),
+            _ => panic!("nobody reads {kind} {name}"),
+        },
+    }
+}
+
+fn moved<M: Message>(from: &Vector<'_>, version: i16) -> Option<Bytes> {
+    M::decode_exact(&from.bytes, from.version).expect("decodes").to_bytes(version).ok()
 }

@@ -2,7 +2,7 @@
 // version, a few instances as Kafka writes them, with the JSON that Kafka's converters give. The same seed
 // gives the same files.
 //
-//   javac -cp 'KAFKA_LIBS/*' -d DIR tests/peer/Vectors.java
+//   javac -cp 'KAFKA_LIBS/*' -d DIR tests/peer/Vectors.java tests/peer/Carried.java
 //   java -cp 'DIR:KAFKA_LIBS/*' Vectors KAFKA_LIBS tests/vectors
 //
 // A message is drawn by walking its schema, which says what a version carries and where null may stand; the
@@ -74,6 +74,7 @@ public class Vectors {
             }
         }
         files.put("apis.txt", apis());
+        files.put("carried.txt", Carried.all(messages(libraries).values()));
         for (Map.Entry<String, StringBuilder> file : files.entrySet()) {
             Files.writeString(target.resolve(file.getKey()), file.getValue());
         }
@@ -107,7 +108,7 @@ public class Vectors {
         return messages;
     }
 
-    private static String kind(Class<?> type) {
+    static String kind(Class<?> type) {
         String place = type.getPackageName();
         String name = type.getSimpleName();
         if (place.contains(".coordinator.")) {
@@ -121,18 +122,18 @@ public class Vectors {
             : name.endsWith("HeaderData") ? "header" : "data";
     }
 
+    static String name(Class<?> type) {
+        return type.getSimpleName().replaceAll("(Request|Response)Data$", "");
+    }
+
     // One line an instance: kind, name, version, bytes in hex, JSON.
     private static List<String> lines(Class<?> type, String kind, short version) throws Exception {
         List<String> lines = new ArrayList<>();
-        Schema schema = ((Schema[]) type.getField("SCHEMAS").get(null))[version];
-        String name = type.getSimpleName().replaceAll("Data$", "").replaceAll("(Request|Response)$", "");
-        name = kind.equals("request") || kind.equals("response") ? name : type.getSimpleName();
+        String name = name(type);
         for (int instance = 0; instance < 2 + RANDOM_INSTANCES; instance++) {
             Message message = (Message) type.getConstructor().newInstance();
             if (instance > 0) {
-                long seed = SEED + 31L * type.getName().hashCode() + 1009L * version + instance;
-                Draw draw = new Draw(new Random(seed * 0x9E3779B97F4A7C15L), instance == 1);
-                message.read(new ByteBufferAccessor(ByteBuffer.wrap(draw.struct(schema, 0))), version);
+                draw(message, version, instance, instance == 1);
             }
             if (message instanceof RequestHeaderData header) {
                 // The header's version follows from the API: Fetch is flexible from 12 on.
@@ -147,8 +148,17 @@ public class Vectors {
         return lines;
     }
 
+    /** Fills the message with what a version of it can carry: everything, or anything. */
+    static void draw(Message message, short version, int instance, boolean full) throws Exception {
+        Class<?> type = message.getClass();
+        Schema schema = ((Schema[]) type.getField("SCHEMAS").get(null))[version];
+        long seed = SEED + 31L * type.getName().hashCode() + 1009L * version + instance;
+        Draw draw = new Draw(new Random(seed * 0x9E3779B97F4A7C15L), full);
+        message.read(new ByteBufferAccessor(ByteBuffer.wrap(draw.struct(schema, 0))), version);
+    }
+
     // The message as it stands in a frame or in a record.
-    private static byte[] bytes(Message message, String kind, short version) {
+    static byte[] bytes(Message message, String kind, short version) {
         if (kind.equals("metadata")) {
             ApiMessageAndVersion record = new ApiMessageAndVersion((ApiMessage) message, version);
             ObjectSerializationCache cache = new ObjectSerializationCache();
@@ -189,7 +199,8 @@ public class Vectors {
             }
             lines.append(String.join(" ", api.name, Short.toString(api.apiKey()),
                 Short.toString(lowest), Short.toString(highest),
-                Short.toString(api.highestSupportedVersion(false)), requests, responses, api.listeners().toString().replace(" ", ""))).append('\n');
+                Short.toString(api.highestSupportedVersion(false)), requests, responses,
+                api.listeners().toString().replace(" ", ""))).append('\n');
         }
         return lines;
     }
