@@ -270,10 +270,13 @@ impl<T: Wire> Wire for Option<Vec<T>> {
     fn read(r: &mut Reader<'_>) -> Result<Self> {
         let Some(length) = r.array_length()? else { return Ok(None) };
         let mut list = r.list(length);
+        let start = r.remaining();
         for read in 0..length {
             if read == list.capacity() {
-                // Doubles at most, and never goes beyond the length.
-                list.reserve_exact(read.max(1).min(length - read));
+                // Doubles at most, and stops where the list ends or the bytes would, were the rest like what
+                // is read.
+                let likely = r.remaining().saturating_mul(read) / (start - r.remaining()).max(1);
+                list.reserve_exact(read.min(likely).min(length - read).max(1));
             }
             list.push(T::read(r)?);
         }

@@ -19,8 +19,8 @@ final class Carried {
 
     private Carried() {}
 
-    // One line a field: kind, name, version, bytes in hex, then for each other version the CRC-32 of the bytes or a
-    // dash where Kafka refuses.
+    // One line a field: kind, name, version, bytes in hex, then for each other version the CRC-32 of the
+    // bytes or a dash where Kafka refuses.
     static StringBuilder all(Collection<Class<?>> types) throws Exception {
         StringBuilder lines = new StringBuilder();
         for (Class<?> type : types) {
