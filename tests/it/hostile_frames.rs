@@ -10,7 +10,7 @@ use vltava::protocol::{Request, RequestHeader, Response};
 
 /// Bytes of memory that reading may take for each byte of a frame. An empty string takes one byte there and
 /// 32 here, and a growing list holds up to three times its elements for a moment.
-const MEMORY_PER_FRAME_BYTE: usize = 72;
+const MEMORY_PER_FRAME_BYTE: usize = 80;
 /// What even the smallest frame may take.
 const MEMORY_PER_FRAME: usize = 1024;
 
