@@ -15,8 +15,8 @@ pub enum VersionError {
     NotServed(ApiKey),
     /// The ranges do not meet.
     #[error(
-        "the broker serves {api} in versions {served_min} to {served_max}, and {known_min} to {known_max} are \
-         known here: one of both is too old for the other"
+        "the broker serves {api} in versions {served_min} to {served_max}, and {known_min} to {known_max} \
+         are known here: one of both is too old for the other"
     )]
     NoneInCommon {
         /// The API.

@@ -17,8 +17,8 @@ use std::io::IoSlice;
 pub enum AppendOrigin {
     /// A producer's: its sequence numbers are checked.
     Client {
-        /// Whether a producer that is not known here has to begin at sequence 0, as `transaction.version` 2 demands of
-        /// transactional batches.
+        /// Whether a producer that is not known here has to begin at sequence 0, as `transaction.version` 2
+        /// demands of transactional batches.
         must_start_at_zero: bool,
     },
     /// The broker's own: coordinators, the quorum.
@@ -32,7 +32,8 @@ pub struct Appended {
     pub first_offset: Offset,
     /// Offset of the last record.
     pub last_offset: Offset,
-    /// The time of the append where the topic's records carry it; for a duplicate the largest timestamp of the original.
+    /// The time of the append where the topic's records carry it; for a duplicate the largest timestamp of
+    /// the original.
     pub log_append_time: Option<Timestamp>,
     /// Where the log begins.
     pub log_start: Offset,
@@ -122,9 +123,9 @@ impl PartitionLog {
         Ok(self.appended(&header, batch.log_append_time(), rolled))
     }
 
-    /// Appends the marker that ends a transaction of `producer_id`. With `bumps_epoch` (`transaction.version` 2) a marker
-    /// needs a higher epoch than the transaction's batches had. Nothing has changed when this fails, unless the log went
-    /// offline.
+    /// Appends the marker that ends a transaction of `producer_id`. With `bumps_epoch` (`transaction.version`
+    /// 2) a marker needs a higher epoch than the transaction's batches had. Nothing has changed when this
+    /// fails, unless the log went offline.
     pub fn append_marker(
         &mut self,
         producer_id: ProducerId,
@@ -149,8 +150,9 @@ impl PartitionLog {
         Ok(self.appended(&header, None, rolled))
     }
 
-    /// Appends batches as the leader wrote them, offsets and epochs included; a batch that is cut short at the end is left
-    /// out. None when there was no whole batch. When this fails, whole batches in front of the bad one may be in the log.
+    /// Appends batches as the leader wrote them, offsets and epochs included; a batch that is cut short at
+    /// the end is left out. None when there was no whole batch. When this fails, whole batches in front of
+    /// the bad one may be in the log.
     pub fn append_as_follower(
         &mut self,
         records: &Bytes,
@@ -196,7 +198,8 @@ impl PartitionLog {
         Ok(found)
     }
 
-    /// Writes as many of `found`, the batches at the front of `records`, as go into one segment, and returns how many.
+    /// Writes as many of `found`, the batches at the front of `records`, as go into one segment, and returns
+    /// how many.
     fn append_run(
         &mut self,
         records: &[u8],
@@ -235,7 +238,8 @@ impl PartitionLog {
         Ok(count)
     }
 
-    /// Refuses a batch that no segment can hold, and rolls if it has to go into a new one; tells whether it did.
+    /// Refuses a batch that no segment can hold, and rolls if it has to go into a new one; tells whether it
+    /// did.
     fn make_room(
         &mut self,
         batch: &ValidatedBatch,

@@ -1,10 +1,11 @@
 //! The small text files of a log directory and of a partition, in Kafka's names and bytes:
 //! `recovery-point-offset-checkpoint`, `replication-offset-checkpoint`, `log-start-offset-checkpoint` and
-//! `cleaner-offset-checkpoint` (one offset for each partition), `leader-epoch-checkpoint` (one start offset for each
-//! leader epoch), `partition.metadata`, `.kafka_cleanshutdown`.
+//! `cleaner-offset-checkpoint` (one offset for each partition), `leader-epoch-checkpoint` (one start offset
+//! for each leader epoch), `partition.metadata`, `.kafka_cleanshutdown`.
 //!
-//! A file that was never written, or has 0 bytes, is empty, not malformed. Anything else that does not follow its format
-//! is an error with file and line. Files are replaced whole, so that a crash leaves the old bytes or the new.
+//! A file that was never written, or has 0 bytes, is empty, not malformed. Anything else that does not follow
+//! its format is an error with file and line. Files are replaced whole, so that a crash leaves the old bytes
+//! or the new.
 
 use super::epoch_cache::EpochEntry;
 use super::error::{LogError, MalformedFile, OnPath};

@@ -1,4 +1,5 @@
-//! The settings of one topic that its logs obey, as numbers. Names, defaults and parsing are the configuration's business.
+//! The settings of one topic that its logs obey, as numbers. Names, defaults and parsing are the
+//! configuration's business.
 
 use std::time::Duration;
 
@@ -29,7 +30,8 @@ pub struct LogConfig {
     pub flush_ms: i64,
     /// `file.delete.delay.ms`: how long readers may go on with a segment that was deleted.
     pub file_delete_delay: Duration,
-    /// `preallocate`: space for a whole segment is taken when it is created, and given back when it is rolled.
+    /// `preallocate`: space for a whole segment is taken when it is created, and given back when it is
+    /// rolled.
     pub preallocate: bool,
     /// `producer.id.expiration.ms`: how long an idle producer is remembered.
     pub producer_id_expiration_ms: i64,

@@ -1,8 +1,8 @@
 //! Which leader epoch each stretch of a log was written in (KIP-101, KIP-279, KIP-320).
 //!
-//! Invariant: epochs and start offsets both rise strictly from entry to entry, and where the log holds batches the
-//! entries say what the batches say. An epoch without batches has an entry too, made when its leader was elected.
-//! It must not know files: [`super::checkpoint`] keeps the entries.
+//! Invariant: epochs and start offsets both rise strictly from entry to entry, and where the log holds
+//! batches the entries say what the batches say. An epoch without batches has an entry too, made when its
+//! leader was elected. It must not know files: [`super::checkpoint`] keeps the entries.
 
 use crate::types::{LeaderEpoch, Offset};
 
@@ -22,8 +22,8 @@ pub struct EpochCache {
 }
 
 impl EpochCache {
-    /// The cache that holds `entries`, in their order; an entry that does not fit behind the one in front of it drops
-    /// those that it contradicts, as an assignment would.
+    /// The cache that holds `entries`, in their order; an entry that does not fit behind the one in front of
+    /// it drops those that it contradicts, as an assignment would.
     pub fn from_entries(entries: impl IntoIterator<Item = EpochEntry>) -> EpochCache {
         let mut cache = EpochCache::default();
         for entry in entries {
@@ -48,8 +48,9 @@ impl EpochCache {
         behind.checked_sub(1).map(|index| self.entries[index].epoch)
     }
 
-    /// Notes that `epoch` begins at `start_offset`; tells whether that changed anything. Entries of this or a later
-    /// epoch, and entries that start there or behind it, contradict the new one and go. A known epoch is left as it is.
+    /// Notes that `epoch` begins at `start_offset`; tells whether that changed anything. Entries of this or a
+    /// later epoch, and entries that start there or behind it, contradict the new one and go. A known epoch
+    /// is left as it is.
     pub fn assign(&mut self, epoch: LeaderEpoch, start_offset: Offset) -> bool {
         if epoch < LeaderEpoch(0) || start_offset < Offset::ZERO {
             return false;
@@ -65,8 +66,9 @@ impl EpochCache {
         true
     }
 
-    /// The end of `epoch` in a log that ends at `log_end`: the largest known epoch that is not above it, and the offset at
-    /// which the next one begins. None when `epoch` is newer than all that are known, or "none".
+    /// The end of `epoch` in a log that ends at `log_end`: the largest known epoch that is not above it, and
+    /// the offset at which the next one begins. None when `epoch` is newer than all that are known, or
+    /// "none".
     pub fn end_offset_for(&self, epoch: LeaderEpoch, log_end: Offset) -> Option<EpochEnd> {
         let latest = self.latest()?;
         if epoch == latest {
@@ -90,8 +92,8 @@ impl EpochCache {
         changed
     }
 
-    /// Forgets epochs that end at `start` or in front of it; the one that `start` lies in now begins there. Tells whether
-    /// anything changed.
+    /// Forgets epochs that end at `start` or in front of it; the one that `start` lies in now begins there.
+    /// Tells whether anything changed.
     pub fn truncate_from_start(&mut self, start: Offset) -> bool {
         let behind = self.entries.partition_point(|entry| entry.start_offset <= start);
         let Some(current) = behind.checked_sub(1) else { return false };

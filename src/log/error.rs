@@ -9,7 +9,8 @@ use std::sync::Arc;
 /// The disk under a log refused something, or holds something that no correct run leaves behind.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LogError {
-    /// The file system is full (ENOSPC, EDQUOT). Nothing was changed, and the same call works again when there is room.
+    /// The file system is full (ENOSPC, EDQUOT). Nothing was changed, and the same call works again when
+    /// there is room.
     #[error("there is no room left to {action} {path}: free space on its file system, then try again")]
     NoSpace {
         /// What was being done.
@@ -52,8 +53,8 @@ pub enum LogError {
 /// A batch that is not what was written, with its bytes kept where they are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{path} is damaged at position {position}, where offset {offset} should begin: {reason}. Its bytes were kept; \
-     restore the file, or move the directory away to fetch the partition from another replica"
+    "{path} is damaged at position {position}, where offset {offset} should begin: {reason}. Its bytes \
+     were kept; restore the file, or move the directory away to fetch the partition from another replica"
 )]
 pub struct Damage {
     /// The segment file.

@@ -1,9 +1,9 @@
 //! Making a log durable, off the partition's lock, with one flush in flight that serves everybody who waits.
 //!
-//! Under the lock a [`FlushPlan`] is taken; it runs wherever waiting is allowed; under the lock its result is noted. The
-//! recovery point moves only then, and only if everything in front of it is durable: data and indexes of sealed segments,
-//! their producer snapshots, the leader epochs, and the names of all files. After a failed sync nothing in the log is
-//! trusted: what the kernel holds may not be what the device has.
+//! Under the lock a [`FlushPlan`] is taken; it runs wherever waiting is allowed; under the lock its result is
+//! noted. The recovery point moves only then, and only if everything in front of it is durable: data and
+//! indexes of sealed segments, their producer snapshots, the leader epochs, and the names of all files. After
+//! a failed sync nothing in the log is trusted: what the kernel holds may not be what the device has.
 
 use super::checkpoint;
 use super::epoch_cache::EpochCache;
@@ -76,7 +76,8 @@ impl Durability {
         }
     }
 
-    /// The log ends at `end` now: nothing behind it is durable any more, and no flush that began before counts.
+    /// The log ends at `end` now: nothing behind it is durable any more, and no flush that began before
+    /// counts.
     pub(super) fn truncated(&mut self, end: Offset) {
         self.give_back();
         self.recovery_point = self.recovery_point.min(end);
@@ -160,7 +161,8 @@ impl PartitionLog {
         self.log_end - self.durability.recovery_point >= self.config.flush_messages
     }
 
-    /// The next step towards everything in front of `offset` being durable; an offset behind the log end means that.
+    /// The next step towards everything in front of `offset` being durable; an offset behind the log end
+    /// means that.
     pub fn begin_flush(&mut self, offset: Offset) -> Result<FlushStep, LogError> {
         self.check_online()?;
         if offset.min(self.log_end) <= self.durability.recovery_point {
@@ -213,8 +215,8 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Ends the use of the log for a clean stop: everything is written and made durable, and nothing can be appended or read
-    /// any more. It waits for the device.
+    /// Ends the use of the log for a clean stop: everything is written and made durable, and nothing can be
+    /// appended or read any more. It waits for the device.
     pub fn close(&mut self) -> Result<(), LogError> {
         self.check_online()?;
         let active = self.active.segment.clone();
@@ -234,7 +236,8 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Ends the use of a log whose partition is deleted: nothing is written any more, and readers are refused.
+    /// Ends the use of a log whose partition is deleted: nothing is written any more, and readers are
+    /// refused.
     pub fn abandon(&mut self) {
         self.offline = Some("it was deleted".into());
         self.publish();
@@ -250,8 +253,9 @@ impl PartitionLog {
     }
 }
 
-/// Makes everything in front of `offset` durable. Whoever comes while a flush is under way waits for the next one, which
-/// serves all of them; `permits` bounds the flushes of a disk. Dropping this future lets a flush that runs go on.
+/// Makes everything in front of `offset` durable. Whoever comes while a flush is under way waits for the next
+/// one, which serves all of them; `permits` bounds the flushes of a disk. Dropping this future lets a flush
+/// that runs go on.
 pub async fn flush(
     runtime: &Runtime,
     permits: &Semaphore,

@@ -1,8 +1,9 @@
-//! A file of entries of one size that only grows at its end: what the three indexes of a segment have in common.
+//! A file of entries of one size that only grows at its end: what the three indexes of a segment have in
+//! common.
 //!
-//! The newest entries wait in memory, so that an append writes no index; they are written together when there are
-//! [`TAIL_ENTRIES`] of them, when the segment is rolled and when it is closed. The file never holds anything but whole
-//! entries: nothing is allocated ahead. It must not know what an entry means.
+//! The newest entries wait in memory, so that an append writes no index; they are written together when there
+//! are [`TAIL_ENTRIES`] of them, when the segment is rolled and when it is closed. The file never holds
+//! anything but whole entries: nothing is allocated ahead. It must not know what an entry means.
 
 use super::access::Access;
 use super::error::{LogError, OnPath};
@@ -27,8 +28,8 @@ impl<const N: usize> IndexFile<N> {
         IndexFile { path, file: None, written: 0, tail: Vec::new() }
     }
 
-    /// The index in `path`, of a segment of `log_bytes`: `None` when its length is no whole number of entries, or when it is
-    /// missing though the segment is not empty.
+    /// The index in `path`, of a segment of `log_bytes`: `None` when its length is no whole number of
+    /// entries, or when it is missing though the segment is not empty.
     pub(super) fn open(disk: &dyn Disk, path: PathBuf, log_bytes: u64) -> Result<Option<Self>, LogError> {
         let length = match disk.metadata(&path) {
             Ok(metadata) => metadata.length,
@@ -68,8 +69,8 @@ impl<const N: usize> IndexFile<N> {
         Ok(entry)
     }
 
-    /// Adds an entry behind the others. When the ones that wait in memory cannot be written they wait on: an index can
-    /// always be made anew from its segment.
+    /// Adds an entry behind the others. When the ones that wait in memory cannot be written they wait on: an
+    /// index can always be made anew from its segment.
     pub(super) fn push(&mut self, disk: &dyn Disk, entry: [u8; N]) {
         self.tail.extend_from_slice(&entry);
         if self.tail.len() >= TAIL_ENTRIES * N
@@ -79,7 +80,8 @@ impl<const N: usize> IndexFile<N> {
         }
     }
 
-    /// Writes the entries that wait in memory, so that the file holds all of them; creates it if it is missing.
+    /// Writes the entries that wait in memory, so that the file holds all of them; creates it if it is
+    /// missing.
     pub(super) fn write_tail(&mut self, disk: &dyn Disk) -> Result<(), LogError> {
         if self.tail.is_empty() && (self.file.is_some() || self.written > 0) {
             return Ok(());

@@ -1,7 +1,9 @@
-//! What a partition's directory may hold besides its log when it is opened: files that were on their way out, or half made.
+//! What a partition's directory may hold besides its log when it is opened: files that were on their way out,
+//! or half made.
 //!
-//! `.deleted` and `.cleaned` files go. A `.swap` segment is complete and replaces the segments whose offsets it covers: they
-//! go, then it takes its place. Indexes and snapshots whose segment is gone go. Everything else is left alone.
+//! `.deleted` and `.cleaned` files go. A `.swap` segment is complete and replaces the segments whose offsets
+//! it covers: they go, then it takes its place. Indexes and snapshots whose segment is gone go. Everything
+//! else is left alone.
 
 use super::error::{LogError, OnPath};
 use super::scan::{BatchScan, Found, Look};
@@ -70,8 +72,8 @@ pub(super) fn tidy(disk: &dyn Disk, directory: &Path) -> Result<Tidied, LogError
     Ok(tidied)
 }
 
-/// Snapshots belong to the beginning of a segment; the newest of all may lie behind the last one's. Others are from a past
-/// that was cut off.
+/// Snapshots belong to the beginning of a segment; the newest of all may lie behind the last one's. Others
+/// are from a past that was cut off.
 fn remove_stray_snapshots(disk: &dyn Disk, directory: &Path, tidied: &mut Tidied) -> Result<(), LogError> {
     let newest = tidied.snapshots.last().copied().filter(|newest| Some(newest) > tidied.bases.last());
     let (kept, strays): (Vec<Offset>, Vec<Offset>) = tidied

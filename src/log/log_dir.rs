@@ -1,7 +1,8 @@
 //! One directory of `log.dirs`: its lock, its checkpoints, and the directories of partitions in it.
 //!
-//! Invariant: the file that says the directory was closed cleanly is gone, durably, before anything in it is opened: a crash
-//! while loading must not look like a clean stop. It must not know `meta.properties`, or which partitions belong here.
+//! Invariant: the file that says the directory was closed cleanly is gone, durably, before anything in it is
+//! opened: a crash while loading must not look like a clean stop. It must not know `meta.properties`, or
+//! which partitions belong here.
 
 use super::checkpoint::{
     self, CLEAN_SHUTDOWN, CleanShutdown, HIGH_WATERMARK_CHECKPOINT, LOG_START_CHECKPOINT, PARTITION_METADATA,
@@ -58,15 +59,17 @@ pub enum FoundKind {
     Partition(TopicPartition),
     /// A replica that is being moved here from another directory of this broker.
     Future(TopicPartition),
-    /// A replica that this broker was not meant to have any more, or that was set aside because it is damaged.
+    /// A replica that this broker was not meant to have any more, or that was set aside because it is
+    /// damaged.
     Stray(TopicPartition),
     /// A replica that was deleted; its files are to be removed.
     Deleted,
 }
 
 impl LogDir {
-    /// Creates the directory if it is missing, locks it, notes whether it was closed cleanly and forgets that, and reads
-    /// its checkpoints. A checkpoint that cannot be read counts as empty: more is recovered then than was needed.
+    /// Creates the directory if it is missing, locks it, notes whether it was closed cleanly and forgets
+    /// that, and reads its checkpoints. A checkpoint that cannot be read counts as empty: more is recovered
+    /// then than was needed.
     pub fn open(runtime: &Runtime, path: &Path) -> Result<LogDir, LogError> {
         let disk = runtime.disk();
         disk.create_dir_all(path).on("create", path)?;
@@ -116,7 +119,8 @@ impl LogDir {
         &self.flush_permits
     }
 
-    /// How the log of a partition is to be opened, by what the checkpoints said when this directory was opened.
+    /// How the log of a partition is to be opened, by what the checkpoints said when this directory was
+    /// opened.
     pub fn how_to_open(&self, partition: &TopicPartition) -> OpenLog {
         let offset = |map: &BTreeMap<TopicPartition, Offset>| map.get(partition).copied();
         OpenLog {
@@ -136,8 +140,8 @@ impl LogDir {
         self.path.join(partition.to_string())
     }
 
-    /// The directories of partitions, by name. Those that an interrupted creation left without a log are removed; others
-    /// that are none are left alone.
+    /// The directories of partitions, by name. Those that an interrupted creation left without a log are
+    /// removed; others that are none are left alone.
     pub fn scan(&self) -> Result<Vec<FoundLog>, LogError> {
         let mut found = Vec::new();
         for entry in self.disk.read_dir(&self.path).on("list", &self.path)? {
@@ -193,8 +197,8 @@ impl LogDir {
         checkpoint::write_offsets(&*self.disk, &self.path.join(HIGH_WATERMARK_CHECKPOINT), marks)
     }
 
-    /// Takes a deleted partition out of use: its directory gets a name that says so, durably. `unique` keeps that name
-    /// apart from others. What is returned goes to [`LogDir::remove_partition`] later.
+    /// Takes a deleted partition out of use: its directory gets a name that says so, durably. `unique` keeps
+    /// that name apart from others. What is returned goes to [`LogDir::remove_partition`] later.
     pub fn mark_deleted(&self, log: &mut PartitionLog, unique: Uuid) -> Result<PathBuf, LogError> {
         log.abandon();
         self.rename_partition(log.partition(), log.directory(), unique, DELETE)
@@ -223,7 +227,8 @@ impl LogDir {
         self.disk.remove_dir_all(directory).on("remove", directory)
     }
 
-    /// Ends the use of the directory cleanly. Every log in it must have been closed, and the checkpoints written.
+    /// Ends the use of the directory cleanly. Every log in it must have been closed, and the checkpoints
+    /// written.
     pub fn close(&self, broker_epoch: Option<BrokerEpoch>) -> Result<(), LogError> {
         checkpoint::write_clean_shutdown(&*self.disk, &self.path.join(CLEAN_SHUTDOWN), broker_epoch)?;
         self.unlock();

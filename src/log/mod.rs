@@ -1,11 +1,12 @@
 //! The log on disk: one directory for each partition, in Kafka's layout, names and bytes.
 //!
-//! Owns segments, indexes, checkpoints, leader epochs, producer state, recovery and retention. [`PartitionLog`] is the only
-//! writer of a partition's directory; readers use the [`LogView`] that it publishes. All of it is synchronous; what may
-//! wait for the device says so, and is run where waiting is allowed.
+//! Owns segments, indexes, checkpoints, leader epochs, producer state, recovery and retention.
+//! [`PartitionLog`] is the only writer of a partition's directory; readers use the [`LogView`] that it
+//! publishes. All of it is synchronous; what may wait for the device says so, and is run where waiting is
+//! allowed.
 //!
-//! Invariant: what lies below the recovery point survives every crash; damage is never silent. `specs/durability.md` says
-//! what is synced when. It must not know requests, leadership or the network.
+//! Invariant: what lies below the recovery point survives every crash; damage is never silent.
+//! `specs/durability.md` says what is synced when. It must not know requests, leadership or the network.
 
 mod access;
 mod append;

@@ -1,7 +1,8 @@
 //! `<base offset>.index`: where in a segment's file to begin looking for an offset.
 //!
-//! Each entry is 8 bytes, big endian: the last offset of a batch less the segment's base, and the position where that
-//! batch begins. Both rise strictly. The first batch of a segment never has an entry, so no entry points at 0.
+//! Each entry is 8 bytes, big endian: the last offset of a batch less the segment's base, and the position
+//! where that batch begins. Both rise strictly. The first batch of a segment never has an entry, so no entry
+//! points at 0.
 
 use super::access::Access;
 use super::error::LogError;
@@ -34,8 +35,9 @@ impl OffsetIndex {
         OffsetIndex { base_offset, entries: IndexFile::empty(path), last: None }
     }
 
-    /// The index in `path` of a segment of `log_bytes`: `None` when it cannot be one (also when it is longer than it was
-    /// filled, as a broker leaves it that allocates ahead and is killed), so that it has to be made anew.
+    /// The index in `path` of a segment of `log_bytes`: `None` when it cannot be one (also when it is longer
+    /// than it was filled, as a broker leaves it that allocates ahead and is killed), so that it has to be
+    /// made anew.
     pub fn open(
         disk: &dyn Disk,
         path: PathBuf,

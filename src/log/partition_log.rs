@@ -1,8 +1,10 @@
-//! One partition's log: the only writer of its directory, used under one lock for one synchronous step at a time.
+//! One partition's log: the only writer of its directory, used under one lock for one synchronous step at a
+//! time.
 //!
-//! Invariant: memory never claims what the file does not hold. Bytes are written first, in one call; only then do indexes,
-//! producers, epochs and the log end change, which cannot fail. A failed write is undone, or the log goes offline for good.
-//! It must not know who leads, who replicates, or which request a batch came in.
+//! Invariant: memory never claims what the file does not hold. Bytes are written first, in one call; only
+//! then do indexes, producers, epochs and the log end change, which cannot fail. A failed write is undone, or
+//! the log goes offline for good. It must not know who leads, who replicates, or which request a batch came
+//! in.
 
 use super::checkpoint::{self, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA};
 use super::config::LogConfig;
@@ -70,10 +72,10 @@ pub(super) struct Parts {
 }
 
 impl PartitionLog {
-    /// Makes the directory of a new partition with an empty log in it. Two syncs (the topic id, the directory) make all of
-    /// it durable but the directory's own name: the caller syncs the log directory once for all that it creates, or the
-    /// first flush does. Safe to be called for many partitions at once. A directory that an interrupted creation left is
-    /// taken over.
+    /// Makes the directory of a new partition with an empty log in it. Two syncs (the topic id, the
+    /// directory) make all of it durable but the directory's own name: the caller syncs the log directory
+    /// once for all that it creates, or the first flush does. Safe to be called for many partitions at once.
+    /// A directory that an interrupted creation left is taken over.
     pub fn create(
         runtime: &Runtime,
         directory: &Path,
@@ -151,7 +153,8 @@ impl PartitionLog {
         }
     }
 
-    /// The log under its lock. When a step panicked with the lock held, the log may be half changed: it goes offline.
+    /// The log under its lock. When a step panicked with the lock held, the log may be half changed: it goes
+    /// offline.
     pub fn lock(log: &Mutex<PartitionLog>) -> MutexGuard<'_, PartitionLog> {
         log.lock().unwrap_or_else(|poisoned| {
             log.clear_poison();
@@ -280,7 +283,8 @@ impl PartitionLog {
         }
     }
 
-    /// What an error means for the log: a full disk nothing, everything else that it cannot be trusted any more.
+    /// What an error means for the log: a full disk nothing, everything else that it cannot be trusted any
+    /// more.
     pub(super) fn failed(&mut self, error: LogError) -> LogError {
         if !error.is_no_space() {
             self.take_offline(&error.to_string());
@@ -315,7 +319,8 @@ impl PartitionLog {
         });
     }
 
-    /// Whether a batch with this header has to go into a new segment, with `pending` bytes about to be written.
+    /// Whether a batch with this header has to go into a new segment, with `pending` bytes about to be
+    /// written.
     pub(super) fn needs_roll(&self, pending: u64, header: &BatchHeader, now: Timestamp) -> bool {
         let (active, config) = (&self.active, &*self.config);
         let size = active.size + pending;
@@ -330,8 +335,8 @@ impl PartitionLog {
         (is_large && size > 0) || is_old || is_far || has_full_index
     }
 
-    /// Seals the active segment and begins a new one at `base_offset`, the log end or behind it. Whatever of the sealed
-    /// one cannot be written now waits for the next flush. Nothing has changed when this fails.
+    /// Seals the active segment and begins a new one at `base_offset`, the log end or behind it. Whatever of
+    /// the sealed one cannot be written now waits for the next flush. Nothing has changed when this fails.
     pub(super) fn roll(&mut self, base_offset: Offset, now: Timestamp) -> Result<(), LogError> {
         assert!(base_offset >= self.log_end, "{}: a segment begins inside the log", self.partition);
         let old = self.active.segment.clone();

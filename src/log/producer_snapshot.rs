@@ -1,8 +1,9 @@
 //! `<offset>.snapshot`: the producers of a partition as they were in front of that offset.
 //!
-//! Version 1, big endian: version i16, CRC-32C of everything behind it u32, count i32, then 46 bytes for each producer: id
-//! i64, epoch i16, last sequence i32, last offset i64, offset delta i32, timestamp i64, coordinator epoch i32, first offset
-//! of the open transaction i64 or -1. Only the last batch of each producer is in it.
+//! Version 1, big endian: version i16, CRC-32C of everything behind it u32, count i32, then 46 bytes for each
+//! producer: id i64, epoch i16, last sequence i32, last offset i64, offset delta i32, timestamp i64,
+//! coordinator epoch i32, first offset of the open transaction i64 or -1. Only the last batch of each
+//! producer is in it.
 
 use super::error::{LogError, MalformedFile, OnPath};
 use super::producer_state::{ProducerState, ProducerStates, SentBatch, is_expired};
@@ -44,7 +45,8 @@ pub fn to_bytes(producers: &ProducerStates) -> Vec<u8> {
     bytes
 }
 
-/// The producers in the bytes of a snapshot, without those that would be forgotten at once; or what is wrong with them.
+/// The producers in the bytes of a snapshot, without those that would be forgotten at once; or what is wrong
+/// with them.
 pub fn parse(bytes: &[u8], now: Timestamp, expiration_ms: i64) -> Result<ProducerStates, &'static str> {
     let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return Err("its header is cut short") };
     if header[..CRC_START] != VERSION {

@@ -1,8 +1,8 @@
-//! What a partition knows of its idempotent and transactional producers: their last five batches, against duplicates and
-//! gaps (KIP-98), and their open transactions, which hold back the last stable offset.
+//! What a partition knows of its idempotent and transactional producers: their last five batches, against
+//! duplicates and gaps (KIP-98), and their open transactions, which hold back the last stable offset.
 //!
-//! A batch is first checked, then written, then noted: noting cannot fail, so that memory never lags behind the file.
-//! It must not know files ([`super::producer_snapshot`] does) or whether a coordinator exists.
+//! A batch is first checked, then written, then noted: noting cannot fail, so that memory never lags behind
+//! the file. It must not know files ([`super::producer_snapshot`] does) or whether a coordinator exists.
 
 use crate::protocol::records::{BatchHeader, EndTransactionMarker, TransactionResult, increment_sequence};
 use crate::types::{Offset, ProducerEpoch, ProducerId, Timestamp};
@@ -233,16 +233,16 @@ impl ProducerStates {
         self.producers.get(&id)
     }
 
-    /// The first offset that a reader of committed records may not see yet: of the oldest transaction that is open, or
-    /// that ended with a marker that is not replicated.
+    /// The first offset that a reader of committed records may not see yet: of the oldest transaction that is
+    /// open, or that ended with a marker that is not replicated.
     pub fn first_unstable_offset(&self) -> Option<Offset> {
         let open = self.open.first_key_value().map(|(&first, _)| first);
         let unreplicated = self.unreplicated.first_key_value().map(|(&first, _)| first);
         open.into_iter().chain(unreplicated).min()
     }
 
-    /// Checks a client's data batch that would be written at `offset`. With `must_start_at_zero` an unknown producer may
-    /// not begin in the middle, as `transaction.version` 2 demands of transactional batches.
+    /// Checks a client's data batch that would be written at `offset`. With `must_start_at_zero` an unknown
+    /// producer may not begin in the middle, as `transaction.version` 2 demands of transactional batches.
     pub fn check_batch(
         &self,
         header: &BatchHeader,
@@ -288,8 +288,8 @@ impl ProducerStates {
         Self::check_transaction(header, state)
     }
 
-    /// Checks a marker of `producer_id` in `epoch`. With `bumps_epoch` (`transaction.version` 2, KIP-890) the epoch of a
-    /// producer rises with every transaction that ends.
+    /// Checks a marker of `producer_id` in `epoch`. With `bumps_epoch` (`transaction.version` 2, KIP-890) the
+    /// epoch of a producer rises with every transaction that ends.
     pub fn check_marker(
         &self,
         producer_id: ProducerId,
@@ -298,7 +298,8 @@ impl ProducerStates {
         bumps_epoch: bool,
     ) -> Result<(), ProducerError> {
         let Some(state) = self.get(producer_id) else { return Ok(()) };
-        // With rising epochs the marker's is always higher; only a retry of one that was written has the same.
+        // With rising epochs the marker's is always higher; only a retry of one that was written has the
+        // same.
         let stale = if bumps_epoch && state.transaction_start.is_some() {
             epoch <= state.epoch
         } else {
@@ -334,7 +335,8 @@ impl ProducerStates {
         }
     }
 
-    /// Notes a data batch that is in the log at the offsets in its header. Batches without a producer are passed over.
+    /// Notes a data batch that is in the log at the offsets in its header. Batches without a producer are
+    /// passed over.
     pub fn note_batch(&mut self, header: &BatchHeader) {
         if !header.has_producer_id() {
             return;
@@ -397,7 +399,8 @@ impl ProducerStates {
         self.unreplicated.retain(|_, marker| *marker >= high_watermark);
     }
 
-    /// Forgets producers that are idle for longer than `expiration_ms` and have no open transaction; tells how many.
+    /// Forgets producers that are idle for longer than `expiration_ms` and have no open transaction; tells
+    /// how many.
     pub fn remove_expired(&mut self, now: Timestamp, expiration_ms: i64) -> usize {
         let before = self.len();
         self.producers.retain(|_, state| !is_expired(state, now, expiration_ms));

@@ -1,4 +1,5 @@
-//! The producers of a log at an offset: from the newest snapshot in front of it, and the batches between the two.
+//! The producers of a log at an offset: from the newest snapshot in front of it, and the batches between the
+//! two.
 
 use super::access::Access;
 use super::append::marker_of;
@@ -15,7 +16,8 @@ use crate::runtime::Disk;
 use crate::types::{Offset, Timestamp};
 use std::path::Path;
 
-/// The producers in front of `offset`, from the newest snapshot that can be read and the batches in `parts` behind it.
+/// The producers in front of `offset`, from the newest snapshot that can be read and the batches in `parts`
+/// behind it.
 pub(super) fn load_producers(
     disk: &dyn Disk,
     directory: &Path,

@@ -1,8 +1,8 @@
 //! Reading a view of the log: batches from an offset on, aborted transactions, and offsets by timestamp.
 //!
-//! A read begins at the batch that contains its offset, and may end inside a batch, as a consumer expects. It never goes
-//! beyond the bound that it was given. CRCs are checked the first time that bytes are read after their file was opened.
-//! It must not know requests, sessions or who asks.
+//! A read begins at the batch that contains its offset, and may end inside a batch, as a consumer expects. It
+//! never goes beyond the bound that it was given. CRCs are checked the first time that bytes are read after
+//! their file was opened. It must not know requests, sessions or who asks.
 
 use super::access::Access;
 use super::error::{LogError, OnPath};
@@ -28,8 +28,8 @@ pub enum ReadBound {
     LogEnd,
     /// What is replicated: consumers.
     HighWatermark,
-    /// What is replicated and belongs to no open transaction: consumers of committed records, which are told about
-    /// aborted transactions too.
+    /// What is replicated and belongs to no open transaction: consumers of committed records, which are told
+    /// about aborted transactions too.
     LastStable,
 }
 
@@ -44,7 +44,8 @@ pub struct ReadRequest {
     pub bound: ReadBound,
     /// Whether the first batch is returned whole even when it is larger than `max_bytes`.
     pub at_least_one: bool,
-    /// From which length on a part of a file is returned instead of bytes, for a connection that can send files.
+    /// From which length on a part of a file is returned instead of bytes, for a connection that can send
+    /// files.
     pub file_from_bytes: Option<usize>,
 }
 
@@ -84,7 +85,8 @@ impl FetchedRecords {
 pub struct Fetched {
     /// The batches.
     pub records: FetchedRecords,
-    /// The aborted transactions that overlap them, by the offsets of their markers; only for [`ReadBound::LastStable`].
+    /// The aborted transactions that overlap them, by the offsets of their markers; only for
+    /// [`ReadBound::LastStable`].
     pub aborted: Option<Vec<AbortedTransaction>>,
 }
 
@@ -289,8 +291,8 @@ impl LogView {
         Ok(found)
     }
 
-    /// The first record below `bound` whose timestamp is at least `timestamp`. It may decompress batches: not for a
-    /// connection's own thread.
+    /// The first record below `bound` whose timestamp is at least `timestamp`. It may decompress batches: not
+    /// for a connection's own thread.
     pub fn offset_for_timestamp(
         &self,
         timestamp: Timestamp,

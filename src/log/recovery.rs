@@ -1,10 +1,12 @@
-//! Opening a log: after a clean stop what is there is taken as it is, after anything else what may be torn is looked at.
+//! Opening a log: after a clean stop what is there is taken as it is, after anything else what may be torn is
+//! looked at.
 //!
-//! Recovery scans the segment that holds the recovery point from its start, and all behind it, batch by batch with CRCs.
-//! It cuts, in silence, only an invalid tail at or above the recovery point that has no valid batch behind it. A bad batch
-//! below the recovery point, or in front of valid ones, is damage: an error, with every byte left where it is.
-//! A batch with a right CRC that begins at another offset than expected was written before the log was cut: it ends the log
-//! too. Offsets and leader epochs are not under the CRC, so where the batch in front may be the one that rotted it is damage.
+//! Recovery scans the segment that holds the recovery point from its start, and all behind it, batch by batch
+//! with CRCs. It cuts, in silence, only an invalid tail at or above the recovery point that has no valid
+//! batch behind it. A bad batch below the recovery point, or in front of valid ones, is damage: an error,
+//! with every byte left where it is. A batch with a right CRC that begins at another offset than expected was
+//! written before the log was cut: it ends the log too. Offsets and leader epochs are not under the CRC, so
+//! where the batch in front may be the one that rotted it is damage.
 
 use super::checkpoint::{self, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA};
 use super::config::LogConfig;
@@ -56,8 +58,8 @@ pub struct Recovered {
 }
 
 impl PartitionLog {
-    /// Opens the log in `directory`. It waits for the device, and may read the whole log: run it where that is allowed.
-    /// Damage is an error, and leaves every byte where it is.
+    /// Opens the log in `directory`. It waits for the device, and may read the whole log: run it where that
+    /// is allowed. Damage is an error, and leaves every byte where it is.
     pub fn open(
         runtime: &Runtime,
         directory: &Path,
@@ -138,7 +140,8 @@ enum ScanEnd {
 struct Walked {
     /// The offset that comes next.
     expected: Offset,
-    /// The same, but for a gap that the last batch left in front of it: were its offset wrong, this would come next.
+    /// The same, but for a gap that the last batch left in front of it: were its offset wrong, this would
+    /// come next.
     trusted: Offset,
     epoch: LeaderEpoch,
 }
@@ -235,7 +238,8 @@ impl<'a> Recovery<'a> {
         Ok(true)
     }
 
-    /// Reads a segment from its start, checks every batch and makes its indexes anew. Returns where it has to be cut.
+    /// Reads a segment from its start, checks every batch and makes its indexes anew. Returns where it has to
+    /// be cut.
     fn scan(
         &mut self,
         base: Offset,
@@ -320,8 +324,8 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    /// Whether gaps between batches are to be expected at this point: compaction leaves them, in the logs of followers too,
-    /// and what was once synced may be from such a time.
+    /// Whether gaps between batches are to be expected at this point: compaction leaves them, in the logs of
+    /// followers too, and what was once synced may be from such a time.
     fn gaps_are_legal(&self, expected: Offset, may_be_torn: bool) -> bool {
         self.config.compact || expected < self.how.recovery_point || !may_be_torn
     }
@@ -359,7 +363,8 @@ impl<'a> Recovery<'a> {
         None
     }
 
-    /// Decides whether bytes that are no batch of this log are its torn end or damage; returns how many come before them.
+    /// Decides whether bytes that are no batch of this log are its torn end or damage; returns how many come
+    /// before them.
     fn judge(
         &self,
         segment: &Segment,

@@ -1,7 +1,7 @@
 //! Moving the start of a log: retention by time and size, and offsets that somebody declared deleted.
 //!
-//! Invariant: the log start only rises and never passes the high watermark; a segment goes only when all of it lies in
-//! front of both.
+//! Invariant: the log start only rises and never passes the high watermark; a segment goes only when all of
+//! it lies in front of both.
 
 use super::error::{LogError, OnPath};
 use super::partition_log::PartitionLog;
@@ -54,9 +54,9 @@ pub enum LogStartError {
 }
 
 impl PartitionLog {
-    /// Deletes everything in front of `offset`, or in front of the high watermark when none is given; returns the log start.
-    /// An offset that is deleted already changes nothing. Before anybody is told, the new start belongs into the
-    /// directory's checkpoint: the segments themselves go later.
+    /// Deletes everything in front of `offset`, or in front of the high watermark when none is given; returns
+    /// the log start. An offset that is deleted already changes nothing. Before anybody is told, the new
+    /// start belongs into the directory's checkpoint: the segments themselves go later.
     pub fn delete_records(&mut self, offset: Option<Offset>) -> Result<Offset, LogStartError> {
         self.increment_log_start(offset.unwrap_or(self.high_watermark))?;
         Ok(self.log_start)
@@ -81,8 +81,9 @@ impl PartitionLog {
         Ok(true)
     }
 
-    /// Takes the segments out of the log that retention does not keep: those in front of the log start, and, where the
-    /// cleanup policy deletes, those that are too old or too many. Their files are renamed; the caller removes them later.
+    /// Takes the segments out of the log that retention does not keep: those in front of the log start, and,
+    /// where the cleanup policy deletes, those that are too old or too many. Their files are renamed; the
+    /// caller removes them later.
     pub fn delete_old_segments(&mut self, now: Timestamp) -> Result<DoomedFiles, LogError> {
         self.check_online()?;
         let mut doomed = DoomedFiles { disk: self.disk.clone(), paths: Vec::new() };

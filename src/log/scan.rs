@@ -136,7 +136,8 @@ impl<'a> BatchScan<'a> {
     }
 }
 
-/// Reads the whole batch whose header was found at `position`. The caller has seen that the file is long enough.
+/// Reads the whole batch whose header was found at `position`. The caller has seen that the file is long
+/// enough.
 pub(super) fn read_batch(
     file: &File,
     path: &Path,

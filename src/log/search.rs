@@ -1,4 +1,5 @@
-//! The search for valid batches behind bytes that are none: it tells the torn end of a log from damage in its middle.
+//! The search for valid batches behind bytes that are none: it tells the torn end of a log from damage in its
+//! middle.
 
 use super::error::{LogError, OnPath};
 use super::scan::{BatchScan, Found, Look};
@@ -14,8 +15,9 @@ const CRC_BUDGET_BYTES: u64 = 4 << 30;
 /// Where the magic stands in a batch.
 const MAGIC_AT: usize = 16;
 
-/// Whether a batch with a right CRC begins anywhere in `from..end` of a file, behind `expected` in a log whose newest
-/// leader epoch is `epoch`. Batches of older epochs or offsets are remains of what was cut off before.
+/// Whether a batch with a right CRC begins anywhere in `from..end` of a file, behind `expected` in a log
+/// whose newest leader epoch is `epoch`. Batches of older epochs or offsets are remains of what was cut off
+/// before.
 pub(super) fn valid_batch_behind(
     file: &File,
     path: &Path,

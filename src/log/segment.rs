@@ -1,8 +1,8 @@
 //! One segment: a `.log` file of batches, its three indexes, and what is known of its bytes.
 //!
-//! A segment is shared by the partition that appends to it and by readers that hold an older view of the log. Its file is
-//! read without a lock; the indexes have one, held for a lookup. How far the file counts is not known here: every view of
-//! the log brings its own size.
+//! A segment is shared by the partition that appends to it and by readers that hold an older view of the log.
+//! Its file is read without a lock; the indexes have one, held for a lookup. How far the file counts is not
+//! known here: every view of the log brings its own size.
 
 use super::access::Access;
 use super::checked::CheckedRanges;
@@ -92,7 +92,8 @@ impl Segment {
         }
     }
 
-    /// The segment with this file of `size` bytes and the indexes beside it; `None` when one of those has to be made anew.
+    /// The segment with this file of `size` bytes and the indexes beside it; `None` when one of those has to
+    /// be made anew.
     pub(super) fn open(
         disk: &dyn Disk,
         directory: &Path,
@@ -142,8 +143,8 @@ impl Segment {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a batch that was just written, or found, at `position`, `since_entry` bytes behind the last one that has an
-    /// index entry; returns that distance for the next batch.
+    /// Notes a batch that was just written, or found, at `position`, `since_entry` bytes behind the last one
+    /// that has an index entry; returns that distance for the next batch.
     pub(super) fn note_batch(
         &self,
         disk: &dyn Disk,
@@ -170,7 +171,8 @@ impl Segment {
         size
     }
 
-    /// Notes that the bytes in `from..to` are whole batches with right CRCs: this process wrote or checked them.
+    /// Notes that the bytes in `from..to` are whole batches with right CRCs: this process wrote or checked
+    /// them.
     pub(super) fn note_checked(&self, from: u64, to: u64) {
         self.inner().checked.add(from, to);
     }
@@ -242,7 +244,8 @@ impl Segment {
                     return walk.find_from(first, target);
                 }
                 Err(error) if error.is_would_block() => return Err(error),
-                // The index does not describe this file: it is of no use until it is made anew at the next start.
+                // The index does not describe this file: it is of no use until it is made anew at the next
+                // start.
                 _ => self.discard_index(disk, entry),
             }
         }
@@ -277,7 +280,8 @@ impl Segment {
         Ok(from.map_or((0, self.base_offset), |batch| (batch.position, entry.offset)))
     }
 
-    /// Checks the CRCs of the whole batches in `bytes`, which were read at `position`, unless that was done before.
+    /// Checks the CRCs of the whole batches in `bytes`, which were read at `position`, unless that was done
+    /// before.
     pub(super) fn verify(&self, position: u64, bytes: &Bytes) -> Result<(), LogError> {
         if self.is_checked(position, bytes.len() as u64) {
             return Ok(());
@@ -306,8 +310,9 @@ impl Segment {
         LogError::Damaged(Damage { path, position, offset, reason, kind: DamageKind::OnRead })
     }
 
-    /// Cuts the file and its indexes: what remains are the batches in front of `position`, all of them below `end`. Returns
-    /// the distance to the last index entry. When `durable`, the cut survives a power loss once this returns.
+    /// Cuts the file and its indexes: what remains are the batches in front of `position`, all of them below
+    /// `end`. Returns the distance to the last index entry. When `durable`, the cut survives a power loss
+    /// once this returns.
     pub(super) fn truncate(
         &self,
         disk: &dyn Disk,

@@ -1,8 +1,8 @@
 //! `<base offset>.timeindex`: from which offset on to look for a timestamp.
 //!
-//! Each entry is 12 bytes, big endian: the largest timestamp so far in the segment, and the last offset, less the
-//! segment's base, of the batch that brought it. Timestamps rise strictly. The last place is kept for the entry that is
-//! made when the segment is rolled or closed.
+//! Each entry is 12 bytes, big endian: the largest timestamp so far in the segment, and the last offset, less
+//! the segment's base, of the batch that brought it. Timestamps rise strictly. The last place is kept for the
+//! entry that is made when the segment is rolled or closed.
 
 use super::access::Access;
 use super::error::LogError;
@@ -35,7 +35,8 @@ impl TimeIndex {
         TimeIndex { base_offset, entries: IndexFile::empty(path), last: None }
     }
 
-    /// The index in `path` of a segment of `log_bytes`: `None` when it cannot be one, so that it has to be made anew.
+    /// The index in `path` of a segment of `log_bytes`: `None` when it cannot be one, so that it has to be
+    /// made anew.
     pub fn open(
         disk: &dyn Disk,
         path: PathBuf,
@@ -52,7 +53,8 @@ impl TimeIndex {
         let last = index.entry(disk, length - 1, Access::Blocking)?;
         index.last = Some(last);
         let rises = length == 1 || (last.timestamp > first.timestamp && last.offset > first.offset);
-        // What was allocated ahead ends with zeros; a timestamp of zero is legal only where nothing precedes it.
+        // What was allocated ahead ends with zeros; a timestamp of zero is legal only where nothing precedes
+        // it.
         Ok((first.offset >= base_offset && rises).then_some(index))
     }
 
@@ -96,7 +98,8 @@ impl TimeIndex {
         self.last = Some(largest);
     }
 
-    /// The last entry whose timestamp is at most `target`: every record with a larger one lies behind its offset.
+    /// The last entry whose timestamp is at most `target`: every record with a larger one lies behind its
+    /// offset.
     pub fn lookup(
         &mut self,
         disk: &dyn Disk,

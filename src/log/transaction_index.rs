@@ -1,8 +1,8 @@
 //! `<base offset>.txnindex`: the aborted transactions whose markers lie in a segment.
 //!
-//! Each entry is 34 bytes, big endian: version 0, producer id, first offset of the transaction, offset of the marker, and
-//! the last stable offset when the marker was written. Entries are in the order of their markers. A segment without
-//! aborts has no file. Entries are written at once: aborts are rare.
+//! Each entry is 34 bytes, big endian: version 0, producer id, first offset of the transaction, offset of the
+//! marker, and the last stable offset when the marker was written. Entries are in the order of their markers.
+//! A segment without aborts has no file. Entries are written at once: aborts are rare.
 
 use super::access::Access;
 use super::error::{LogError, OnPath};
@@ -25,8 +25,8 @@ pub struct AbortedTransaction {
     pub first_offset: Offset,
     /// Its abort marker.
     pub last_offset: Offset,
-    /// The last stable offset that became possible with the marker: no transaction whose marker comes later begins in
-    /// front of it.
+    /// The last stable offset that became possible with the marker: no transaction whose marker comes later
+    /// begins in front of it.
     pub last_stable_offset: Offset,
 }
 
@@ -95,8 +95,8 @@ impl TransactionIndex {
         Ok(())
     }
 
-    /// Adds to `found` the transactions with records in `from..to`, and tells whether all that there are have been found:
-    /// otherwise markers in later segments may belong to records in that range.
+    /// Adds to `found` the transactions with records in `from..to`, and tells whether all that there are have
+    /// been found: otherwise markers in later segments may belong to records in that range.
     pub fn collect(
         &mut self,
         disk: &dyn Disk,

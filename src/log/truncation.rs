@@ -1,7 +1,7 @@
 //! Cutting the end of a log: what a follower does with batches that its leader does not have.
 //!
-//! A cut is durable when it returns, so that no batch that was cut off can come back behind new ones after a power loss.
-//! These steps wait for the device: run them where waiting is allowed.
+//! A cut is durable when it returns, so that no batch that was cut off can come back behind new ones after a
+//! power loss. These steps wait for the device: run them where waiting is allowed.
 
 use super::access::Access;
 use super::checkpoint;
@@ -20,14 +20,14 @@ use std::sync::Arc;
 pub struct Truncated {
     /// Where the log ends now.
     pub log_end: Offset,
-    /// Whether the recovery point fell: the checkpoint of the log directory has to say so before anything is appended, or
-    /// a crash would take the bytes of those appends for damage.
+    /// Whether the recovery point fell: the checkpoint of the log directory has to say so before anything is
+    /// appended, or a crash would take the bytes of those appends for damage.
     pub recovery_point_fell: bool,
 }
 
 impl PartitionLog {
-    /// Cuts off everything at `offset` and behind it; a batch that `offset` lies inside goes whole. An offset in front of the
-    /// first segment leaves an empty log that begins there.
+    /// Cuts off everything at `offset` and behind it; a batch that `offset` lies inside goes whole. An offset
+    /// in front of the first segment leaves an empty log that begins there.
     pub fn truncate_to(&mut self, offset: Offset, now: Timestamp) -> Result<Truncated, LogError> {
         self.check_online()?;
         if offset < self.first_segment_offset() {
@@ -40,7 +40,8 @@ impl PartitionLog {
             let cut = self.cut(offset, now);
             cut.map_err(|error| self.failed(error))?;
         }
-        // Even when no record goes: an epoch that was noted at the end, and never used, contradicts the leader's.
+        // Even when no record goes: an epoch that was noted at the end, and never used, contradicts the
+        // leader's.
         if Arc::make_mut(&mut self.epochs).truncate_from_end(offset.min(self.log_end)) {
             self.durability.epochs = true;
         }
@@ -153,7 +154,8 @@ impl PartitionLog {
     }
 }
 
-/// Removes the files of a segment, its batches first: what is left of the others is cleared away at the next start.
+/// Removes the files of a segment, its batches first: what is left of the others is cleared away at the next
+/// start.
 pub(super) fn remove_segment(disk: &dyn Disk, directory: &Path, base_offset: Offset) -> Result<(), LogError> {
     for suffix in [LOG, INDEX, TIME_INDEX, TRANSACTION_INDEX, SNAPSHOT] {
         let path = segment_path(directory, base_offset, suffix);

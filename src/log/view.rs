@@ -1,9 +1,9 @@
-//! The log as readers see it: an immutable view that the partition publishes after every change, so that reading takes
-//! no lock of the partition's.
+//! The log as readers see it: an immutable view that the partition publishes after every change, so that
+//! reading takes no lock of the partition's.
 //!
-//! Invariant of a view: `log_start <= high_watermark <= log_end`, `last_stable <= high_watermark`, and every offset in
-//! `log_start..log_end` that was not compacted away lies in its segments. A view may be older than the log; it never shows
-//! what was not there.
+//! Invariant of a view: `log_start <= high_watermark <= log_end`, `last_stable <= high_watermark`, and every
+//! offset in `log_start..log_end` that was not compacted away lies in its segments. A view may be older than
+//! the log; it never shows what was not there.
 
 use super::epoch_cache::{EpochCache, EpochEnd};
 use super::error::LogError;

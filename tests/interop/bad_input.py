@@ -174,8 +174,8 @@ def refused(broker, why, *words, environment=None):
 
 
 def two_brokers(folder):
-    """Both orders, and Kafka's lock against ours. Two Kafkas are no measure: the second writes to the metadata
-    log before it asks for the lock, and the first one dies of it."""
+    """Both orders, and Kafka's lock against ours. Two Kafkas are no measure: the second writes to the log of
+    metadata before it asks for the lock, and the first one dies of it."""
     if KIND != "vltava":
         return
     for first, second in (("vltava", "vltava"), ("kafka", "vltava"), ("vltava", "kafka")):

@@ -1,4 +1,5 @@
-//! Metadata directories written by Apache Kafka 4.3.1 are read, and every batch is written again byte for byte.
+//! Metadata directories written by Apache Kafka 4.3.1 are read, and every batch is written again byte for
+//! byte.
 
 use bytes::Bytes;
 use std::sync::Arc;

@@ -84,8 +84,8 @@ public class RecordVectors {
             long deleteHorizon) {
         long appendTime = type == TimestampType.LOG_APPEND_TIME ? 1_700_000_123_456L : -1L;
         return new MemoryRecordsBuilder(new ByteBufferOutputStream(1 << 10), (byte) 2, compression, type,
-            baseOffset, appendTime, producerId, producerEpoch, baseSequence, transactional, false, leaderEpoch,
-            1 << 20, deleteHorizon);
+            baseOffset, appendTime, producerId, producerEpoch, baseSequence, transactional, false,
+            leaderEpoch, 1 << 20, deleteHorizon);
     }
 
     static ByteBuffer records(MemoryRecordsBuilder builder, int count) {

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Apache Kafka 4.3.1, peer and oracle: one broker with its controller on loopback, and Kafka's command-line tools.
+# Apache Kafka 4.3.1, peer and oracle: one broker with its controller on loopback, and Kafka's own tools.
 #
 #   kafka.sh jars                          fetch the jars, once
-#   kafka.sh start DIR [PORT] [KEY=VALUE]  format DIR if needed, start on PORT (9092; the controller on PORT + 1),
+#   kafka.sh start DIR [PORT] [KEY=VALUE]  format DIR if needed, start on PORT (9092; controller on PORT + 1),
 #                                          wait until it answers, print the process id
 #   kafka.sh stop DIR                      end the broker that was started on DIR
 #   kafka.sh tool CLASS [ARGUMENT...]      run a tool, for example org.apache.kafka.tools.TopicCommand

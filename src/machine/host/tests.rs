@@ -3,6 +3,7 @@
 use super::*;
 use crate::machine::LoadError;
 use crate::runtime::{BoxFuture, RealRuntime};
+use std::task::{Context, Poll};
 
 /// Adds what it is asked to add; 0 is refused, negative numbers are answered when the sum is next even.
 #[derive(Default)]
@@ -82,10 +83,15 @@ impl ReplicatedLog for TestLog {
     }
 }
 
+/// Lets the other tasks have twenty turns.
 async fn settle() {
-    for _ in 0..20 {
-        tokio::task::yield_now().await;
-    }
+    let mut turns = 20;
+    let turn = |context: &mut Context<'_>| {
+        turns -= 1;
+        context.waker().wake_by_ref();
+        if turns == 0 { Poll::Ready(()) } else { Poll::Pending }
+    };
+    std::future::poll_fn(turn).await;
 }
 
 fn start() -> (Host<Sum, TestLog>, Arc<TestLog>) {
