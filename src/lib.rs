@@ -2,6 +2,7 @@
 //!
 //! Rooms and who may know whom: `specs/architecture.md`; `tests/tidy.rs` holds the table.
 
+pub mod client;
 pub mod config;
 pub mod connection;
 pub mod log;
