@@ -260,12 +260,8 @@ impl<'a> Recovery<'a> {
         let epoch = self.epochs.epoch_for_offset(base).unwrap_or(LeaderEpoch::NONE);
         let mut walked = Walked { expected: base, trusted: base, epoch };
         let mut end = self.scan_batches(&segment, size, may_be_torn, &mut walked, &mut producers)?;
-        if let (ScanEnd::Whole { .. }, Some(next)) = (&end, next)
-            && self.leaves_hole(&walked, next, may_be_torn)
-        {
-            let reason =
-                format!("the segment ends at offset {}, and the next begins at {next}", walked.expected);
-            end = ScanEnd::Suspect { position: size, reason };
+        if let (ScanEnd::Whole { .. }, Some(next)) = (&end, next) {
+            end = self.meet_next(end, &walked, next, size, may_be_torn);
         }
         let whole = self.judge(&segment, &end, size, &walked, may_be_torn)?;
         let expected = walked.expected;
@@ -330,10 +326,24 @@ impl<'a> Recovery<'a> {
         self.config.compact || expected < self.how.recovery_point || !may_be_torn
     }
 
-    /// Whether batches are missing, or there are too many, between the end of a segment and the next one.
-    fn leaves_hole(&self, walked: &Walked, next: Offset, may_be_torn: bool) -> bool {
-        let ends_short = walked.expected < next && !self.gaps_are_legal(walked.expected, may_be_torn);
-        walked.expected > next || ends_short
+    /// How a whole segment ends in view of where the next one begins: there may be batches missing in between.
+    fn meet_next(
+        &self,
+        end: ScanEnd,
+        walked: &Walked,
+        next: Offset,
+        size: u64,
+        may_be_torn: bool,
+    ) -> ScanEnd {
+        let expected = walked.expected;
+        let reason = format!("the segment ends at offset {expected}, and the next one begins at {next}");
+        if expected > next {
+            return ScanEnd::Suspect { position: size, reason };
+        }
+        if expected < next && !self.gaps_are_legal(expected, may_be_torn) {
+            return ScanEnd::Cut { size, reason };
+        }
+        end
     }
 
     /// Whether a batch with a right CRC is not the next one of this log.

@@ -13,6 +13,14 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+/// How the operation at which a disk stops is left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Crash {
+    Before,
+    Half,
+    After,
+}
+
 /// One file: its bytes as they are read, and as they lie on the device.
 #[derive(Clone, Default)]
 struct Node {
@@ -35,8 +43,9 @@ struct State {
     /// Whether `read_cached` finds nothing in memory.
     cold: bool,
     events: Vec<Event>,
+    operations: usize,
+    crash_at: Option<(usize, Crash)>,
     syncs: usize,
-    now: i64,
 }
 
 /// The disk; clones share it.
@@ -79,10 +88,6 @@ impl MemoryDisk {
         self.read_dir(path.as_ref()).unwrap().into_iter().map(|entry| entry.name).collect()
     }
 
-    pub(super) fn set_now(&self, now: i64) {
-        self.state().now = now;
-    }
-
     pub(super) fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity = bytes;
     }
@@ -101,6 +106,18 @@ impl MemoryDisk {
 
     pub(super) fn used(&self) -> u64 {
         self.state().used()
+    }
+
+    /// How many operations have changed the disk, or made it durable.
+    pub(super) fn operations(&self) -> usize {
+        self.state().operations
+    }
+
+    /// Lets operation number `at` end in a crash: everything that comes later fails and changes nothing.
+    pub(super) fn crash_at(&self, at: usize, crash: Crash) {
+        let mut state = self.state();
+        let at = state.operations + at;
+        state.crash_at = Some((at, crash));
     }
 
     pub(super) fn syncs(&self) -> usize {
@@ -151,6 +168,17 @@ impl State {
         self.names.values().map(|&node| self.nodes[node].bytes.len() as u64).sum()
     }
 
+    /// Counts an operation that changes something, and tells how much of it happens.
+    fn operate(&mut self) -> io::Result<Crash> {
+        let at = self.operations;
+        self.operations += 1;
+        match self.crash_at {
+            Some((crash_at, crash)) if at == crash_at && crash != Crash::Before => Ok(crash),
+            Some((crash_at, _)) if at >= crash_at => Err(io::Error::from_raw_os_error(5)),
+            _ => Ok(Crash::After),
+        }
+    }
+
     fn node(&self, path: &Path) -> io::Result<usize> {
         self.names.get(path).copied().ok_or(io::ErrorKind::NotFound.into())
     }
@@ -169,6 +197,9 @@ impl State {
 impl Disk for MemoryDisk {
     fn open(&self, path: &Path, options: OpenOptions) -> io::Result<File> {
         let mut state = self.state();
+        if options.truncate || !state.names.contains_key(path) && (options.create || options.create_new) {
+            state.operate()?;
+        }
         let node = match state.names.get(path) {
             Some(_) if options.create_new => return Err(io::ErrorKind::AlreadyExists.into()),
             Some(&node) => node,
@@ -188,6 +219,7 @@ impl Disk for MemoryDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
+        state.operate()?;
         state.node(from)?;
         let moved: Vec<(PathBuf, usize)> = state
             .names
@@ -200,7 +232,10 @@ impl Disk for MemoryDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.state().names.remove(path).map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
+        let mut state = self.state();
+        state.node(path)?;
+        state.operate()?;
+        state.names.remove(path).map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
     }
 
     fn read_dir(&self, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
@@ -220,6 +255,7 @@ impl Disk for MemoryDisk {
         if state.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        state.operate()?;
         state.create(path, true).map(|_| ())
     }
 
@@ -244,6 +280,7 @@ impl Disk for MemoryDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.node(path)?;
+        state.operate()?;
         state.syncs += 1;
         if state.failing_syncs {
             return Err(io::Error::from_raw_os_error(5));
@@ -303,17 +340,24 @@ impl SimulatedFile for MemoryFile {
         }
         let all = slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>();
         let length = state.nodes[self.node].bytes.len() as u64;
+        let half = state.operate()? == Crash::Half;
         let room = state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used()));
+        let room = if half { (all.len() / 2) as u64 } else { room };
         let end = (offset + all.len() as u64).min(length.saturating_add(room));
         let bytes = &mut state.nodes[self.node].bytes;
         bytes.resize((end.max(length)) as usize, 0);
         let fits = end.saturating_sub(offset) as usize;
         bytes[offset as usize..offset as usize + fits].copy_from_slice(&all[..fits]);
+        if half {
+            return Err(io::Error::from_raw_os_error(5));
+        }
         if fits < all.len() { Err(io::Error::from_raw_os_error(28)) } else { Ok(()) }
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        self.disk.state().nodes[self.node].bytes.resize(length as usize, 0);
+        let mut state = self.disk.state();
+        state.operate()?;
+        state.nodes[self.node].bytes.resize(length as usize, 0);
         Ok(())
     }
 
@@ -324,6 +368,7 @@ impl SimulatedFile for MemoryFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.disk.state();
+        state.operate()?;
         state.syncs += 1;
         if state.failing_syncs {
             return Err(io::Error::from_raw_os_error(5));
@@ -342,11 +387,11 @@ struct TestEnvironment(Arc<MemoryDisk>);
 
 impl Environment for TestEnvironment {
     fn now(&self) -> Instant {
-        Instant(self.0.state().now as u64 * 1_000_000)
+        Instant(0)
     }
 
     fn wall_clock(&self) -> Timestamp {
-        Timestamp(self.0.state().now)
+        Timestamp(0)
     }
 
     fn sleep_until(&self, _: Instant) -> BoxFuture<'static, ()> {

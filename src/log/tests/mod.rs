@@ -1,6 +1,8 @@
 //! Tests of whole logs, on a disk in memory.
 
 mod append;
+mod crash;
+mod kafka;
 mod model;
 mod recovery;
 
