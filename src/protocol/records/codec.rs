@@ -222,7 +222,11 @@ impl Decoder {
         match &mut self.stage {
             Stage::Plain(bytes) => out.extend_from_slice(&std::mem::take(bytes)),
             Stage::Gzip(decoder) => append_gzip(decoder, out)?,
-            Stage::Snappy(decoder) => decoder.append_to(out)?,
+            Stage::Snappy(decoder) => {
+                if !decoder.append_to(out, room)? {
+                    return Err(CodecError::TooLarge { codec: self.codec, limit: self.limit });
+                }
+            }
             Stage::Lz4(decoder) => decoder.append_to(out)?,
             Stage::Zstd { context, input, position, frame_ended } => {
                 append_zstd(&mut context.0, input, position, frame_ended, out)?;

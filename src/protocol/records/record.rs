@@ -90,7 +90,7 @@ impl RecordHeaders {
 
 /// One record of magic 2, borrowed from the plain bytes of its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordView<'a> {
+pub(super) struct RecordView<'a> {
     /// The record's own attribute bits.
     pub attributes: i8,
     /// Milliseconds behind the batch's base timestamp.

@@ -53,19 +53,23 @@ impl Decoder {
         Decoder { rest: compressed, framed }
     }
 
-    /// Appends the next block that is not empty; nothing at the end.
-    pub fn append_to(&mut self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    /// Appends the next block that is not empty; nothing at the end. False for a block of more than `room`
+    /// bytes: one bare block may be all there is, and its size is known beforehand.
+    pub fn append_to(&mut self, out: &mut Vec<u8>, room: usize) -> Result<bool, CodecError> {
         let before = out.len();
         while out.len() == before {
-            let Some(block) = self.next_block()? else { return Ok(()) };
+            let Some(block) = self.next_block()? else { return Ok(true) };
             let plain_len = snap::raw::decompress_len(&block).map_err(corrupt)?;
             if plain_len > block.len().saturating_mul(MAX_EXPANSION) {
                 return Err(corrupt("a block announces more bytes than it can hold"));
             }
+            if plain_len > room {
+                return Ok(false);
+            }
             out.resize(before + plain_len, 0);
             snap::raw::Decoder::new().decompress(&block, &mut out[before..]).map_err(corrupt)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn next_block(&mut self) -> Result<Option<Bytes>, CodecError> {
@@ -108,7 +112,7 @@ mod tests {
         let mut plain = Vec::new();
         loop {
             let before = plain.len();
-            decoder.append_to(&mut plain)?;
+            assert!(decoder.append_to(&mut plain, 1 << 20)?);
             if plain.len() == before {
                 return Ok(plain);
             }
