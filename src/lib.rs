@@ -10,5 +10,6 @@ pub mod machine;
 pub mod metadata;
 pub mod protocol;
 pub mod raft;
+pub mod replication;
 pub mod runtime;
 pub mod types;

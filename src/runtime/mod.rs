@@ -17,7 +17,7 @@ pub use event::Event;
 pub use future::{BoxFuture, Either, race};
 pub use net::{Connection, Listener, SimulatedConnection, SimulatedListener};
 #[cfg(feature = "real")]
-pub use real::RealRuntime;
+pub use real::{RealRuntime, StopSignals};
 pub use task::{SimulatedTask, Task, TaskPanicked};
 
 use crate::types::{Instant, Timestamp, Uuid};

@@ -5,6 +5,9 @@
 mod disk;
 pub(super) mod file;
 pub(super) mod net;
+mod signal;
+
+pub use signal::StopSignals;
 
 use super::{Disk, Task};
 use crate::types::{Instant, Timestamp};
