@@ -2,6 +2,8 @@
 //!
 //! Rooms and who may know whom: `specs/architecture.md`; `tests/tidy.rs` holds the table.
 
+#[cfg(feature = "real")]
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod connection;

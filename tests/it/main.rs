@@ -1,5 +1,6 @@
 //! Everything that is tested from outside the crate, in one binary: linking many costs more than running one.
 
+mod connection;
 mod fuzz_corpus;
 mod hostile_frames;
 mod kafka_metadata;

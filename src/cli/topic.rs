@@ -1,0 +1,198 @@
+//! `vltava topic`: creates, lists, describes and deletes topics.
+
+use super::CliError;
+use super::remote::{Remote, print};
+use crate::client::{Admin, ClientError, Isolation, NewTopic, OffsetSpec, TopicMetadata};
+use crate::types::{ErrorCode, NodeId, TopicPartition};
+use std::fmt::Write;
+
+/// Creates, lists, describes and deletes topics.
+#[derive(Debug, clap::Args)]
+pub struct Topic {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Create a topic
+    Create {
+        #[command(flatten)]
+        remote: Remote,
+        /// The topic's name
+        name: String,
+        /// How many partitions; without it as many as the broker's num.partitions says
+        #[arg(short, long)]
+        partitions: Option<i32>,
+        /// How many copies of each; without it as many as the broker's default.replication.factor says
+        #[arg(short, long, value_name = "COPIES")]
+        replication_factor: Option<i16>,
+        /// A configuration of the topic; may be given several times
+        #[arg(short, long, value_name = "KEY=VALUE", value_parser = key_and_value)]
+        config: Vec<(String, String)>,
+        /// Do nothing, successfully, if the topic exists
+        #[arg(long)]
+        if_not_exists: bool,
+    },
+    /// List topics
+    List {
+        #[command(flatten)]
+        remote: Remote,
+        /// List Kafka's own topics too
+        #[arg(long)]
+        internal: bool,
+    },
+    /// Show the partitions of topics: leaders, replicas, first and next offsets
+    Describe {
+        #[command(flatten)]
+        remote: Remote,
+        /// The topics' names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Delete topics with their records
+    Delete {
+        #[command(flatten)]
+        remote: Remote,
+        /// The topics' names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE was expected, such as retention.ms=60000")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+impl Topic {
+    /// Runs the command to its end.
+    pub async fn run(self) -> Result<(), CliError> {
+        let (Action::Create { remote, .. }
+        | Action::List { remote, .. }
+        | Action::Describe { remote, .. }
+        | Action::Delete { remote, .. }) = &self.action;
+        let (runtime, client) = remote.connect()?;
+        let admin = client.admin().map_err(CliError::new)?;
+        let (text, failure) = match self.action {
+            Action::Create { name, partitions, replication_factor, config, if_not_exists, .. } => {
+                let topic = NewTopic { name, partitions, replication_factor, configs: config };
+                (create(&admin, topic, if_not_exists).await?, None)
+            }
+            Action::List { internal, .. } => (list(&admin, internal).await?, None),
+            Action::Describe { names, .. } => describe(&admin, &names).await?,
+            Action::Delete { names, .. } => delete(&admin, &names).await?,
+        };
+        print(&runtime, text.into_bytes()).await?;
+        failure.map_or(Ok(()), |error| Err(CliError::new(error)))
+    }
+}
+
+async fn create(admin: &Admin, topic: NewTopic, if_not_exists: bool) -> Result<String, CliError> {
+    let name = topic.name.clone();
+    let results = admin.create_topics(&[topic], false).await.map_err(CliError::new)?;
+    match results.into_values().next() {
+        Some(Ok(created)) => Ok(format!(
+            "created {name} with {} partitions and replication factor {}\n",
+            created.partitions, created.replication_factor
+        )),
+        Some(Err(error)) if if_not_exists && error.code() == Some(ErrorCode::TopicAlreadyExists) => {
+            Ok(format!("{name} exists already\n"))
+        }
+        Some(Err(error)) => Err(CliError::new(error)),
+        None => {
+            Err(CliError::new(format_args!("the broker's answer does not tell whether {name} was created")))
+        }
+    }
+}
+
+async fn list(admin: &Admin, internal: bool) -> Result<String, CliError> {
+    let topics = admin.list_topics().await.map_err(CliError::new)?;
+    let shown = topics.iter().filter(|topic| internal || !topic.is_internal);
+    let rows = shown.map(|topic| {
+        let replicas = topic.partitions.values().map(|partition| partition.replicas.len()).max().unwrap_or(0);
+        vec![topic.name.to_string(), topic.partitions.len().to_string(), replicas.to_string()]
+    });
+    Ok(table(&["TOPIC", "PARTITIONS", "REPLICAS"], rows.collect()))
+}
+
+async fn describe(admin: &Admin, names: &[String]) -> Result<(String, Option<ClientError>), CliError> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (mut text, mut failure) = (String::new(), None);
+    for result in admin.describe_topics(&names).await.map_err(CliError::new)?.into_values() {
+        match result {
+            Ok(topic) => text += &describe_one(admin, &topic).await,
+            Err(error) => failure = Some(error),
+        }
+    }
+    Ok((text, failure))
+}
+
+async fn describe_one(admin: &Admin, topic: &TopicMetadata) -> String {
+    let led = topic.partitions.iter().filter(|(_, partition)| partition.leader.is_some());
+    let led: Vec<_> = led.map(|(&index, _)| TopicPartition::new(topic.name.clone(), index)).collect();
+    let find =
+        |spec| admin.list_offsets(led.iter().map(move |p| (p.clone(), spec)), Isolation::ReadUncommitted);
+    let (starts, ends) = (find(OffsetSpec::Earliest).await, find(OffsetSpec::Latest).await);
+    let rows = topic.partitions.iter().map(|(&index, partition)| {
+        let key = TopicPartition::new(topic.name.clone(), index);
+        let offset = |found: &crate::client::Results<_, crate::client::FoundOffset>| {
+            let offset = found.get(&key).and_then(|found| found.as_ref().ok()).and_then(|found| found.offset);
+            offset.map_or("-".to_owned(), |offset| offset.to_string())
+        };
+        vec![
+            index.to_string(),
+            partition.leader.map_or("none".to_owned(), |leader| leader.to_string()),
+            partition.leader_epoch.to_string(),
+            nodes(&partition.replicas),
+            nodes(&partition.in_sync),
+            offset(&starts),
+            offset(&ends),
+        ]
+    });
+    let head = ["PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN SYNC", "FIRST", "NEXT"];
+    format!("{} (id {})\n{}", topic.name, topic.id, table(&head, rows.collect()))
+}
+
+async fn delete(admin: &Admin, names: &[String]) -> Result<(String, Option<ClientError>), CliError> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (mut text, mut failure) = (String::new(), None);
+    for (name, result) in admin.delete_topics(&names).await.map_err(CliError::new)? {
+        match result {
+            Ok(()) => writeln!(text, "deleted {name}").expect("writing to memory does not fail"),
+            Err(error) => failure = Some(error),
+        }
+    }
+    Ok((text, failure))
+}
+
+fn nodes(ids: &[NodeId]) -> String {
+    ids.iter().map(NodeId::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Columns as wide as their widest cell.
+fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].len());
+        cells.chain([head[column].len()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let head = head.iter().map(|cell| cell.to_string()).collect();
+    let lines = std::iter::once(&head).chain(&rows).map(|row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows =
+            vec![vec!["a-long-name".to_owned(), "1".to_owned()], vec!["b".to_owned(), "12".to_owned()]];
+        assert_eq!(table(&["TOPIC", "N"], rows), "TOPIC        N\na-long-name  1\nb            12\n");
+    }
+}
