@@ -238,6 +238,14 @@ impl MetadataDelta {
         self.next.epoch = epoch;
     }
 
+    /// The newest state outside of any transaction, and whether one is open.
+    pub fn stable(&self) -> (MetadataImage, bool) {
+        match &self.transaction {
+            Some((image, _)) => (image.clone(), true),
+            None => (self.next.clone(), false),
+        }
+    }
+
     /// The step so far, unless a transaction is open or nothing was taken in; the delta goes on from there.
     pub fn take(&mut self) -> Option<MetadataUpdate> {
         if self.transaction.is_some() || self.next.offset == self.previous.offset {
