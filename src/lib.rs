@@ -2,11 +2,13 @@
 //!
 //! Rooms and who may know whom: `specs/architecture.md`; `tests/tidy.rs` holds the table.
 
+pub mod broker;
 #[cfg(feature = "real")]
 pub mod cli;
 pub mod client;
 pub mod config;
 pub mod connection;
+pub mod controller;
 pub mod log;
 pub mod machine;
 pub mod metadata;

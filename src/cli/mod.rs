@@ -2,9 +2,11 @@
 //! `real`.
 
 mod consume;
+mod format;
 mod format_string;
 mod produce;
 mod remote;
+mod serve;
 mod topic;
 
 use std::fmt::Display;
@@ -20,6 +22,10 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Run a broker; without configuration on 127.0.0.1:9092 with its data in ./data
+    Serve(serve::Serve),
+    /// Make empty log directories into those of a node
+    Format(format::Format),
     /// Send the lines of standard input as records
     Produce(produce::Produce),
     /// Print the records of a topic
@@ -54,6 +60,8 @@ impl Cli {
     /// Runs the command. A failure is told on standard error and by the exit code.
     pub async fn run(self) -> ExitCode {
         let outcome = match self.command {
+            Command::Serve(serve) => serve.run().await,
+            Command::Format(format) => format.run(),
             Command::Produce(produce) => produce.run().await,
             Command::Consume(consume) => consume.run().await,
             Command::Topic(topic) => topic.run().await,

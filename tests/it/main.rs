@@ -1,5 +1,6 @@
 //! Everything that is tested from outside the crate, in one binary: linking many costs more than running one.
 
+mod broker;
 mod connection;
 mod fuzz_corpus;
 mod hostile_frames;
@@ -7,5 +8,6 @@ mod kafka_metadata;
 mod produce_cases;
 mod record_vectors;
 mod second_opinion;
+mod server;
 mod wire_properties;
 mod wire_vectors;

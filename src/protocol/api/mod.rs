@@ -126,6 +126,17 @@ macro_rules! index {
                     Response::$Api(body)
                 }
             }
+
+            impl TryFrom<Response> for <$module::$Api as Api>::Response {
+                type Error = Response;
+
+                fn try_from(response: Response) -> Result<Self, Response> {
+                    match response {
+                        Response::$Api(body) => Ok(body),
+                        other => Err(other),
+                    }
+                }
+            }
         )*
     };
 }
