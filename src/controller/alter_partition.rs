@@ -1,9 +1,10 @@
 //! AlterPartition (56, v2-3), AssignReplicasToDirs (73, v0), AlterPartitionReassignments (45, v0-1) and
 //! ListPartitionReassignments (46, v0).
 //!
-//! AlterPartition (KIP-497, KIP-903, KIP-704): errors in Kafka's order UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION,
-//! NOT_CONTROLLER, FENCED_LEADER_EPOCH, INVALID_REQUEST, INVALID_UPDATE_VERSION, INELIGIBLE_REPLICA; NEW_LEADER_ELECTED when
-//! the change itself moved the leader. Omitted: moving partitions to other replicas, which is refused as INVALID_REQUEST.
+//! AlterPartition (KIP-497, KIP-903, KIP-704): errors in Kafka's order UNKNOWN_TOPIC_ID,
+//! UNKNOWN_TOPIC_OR_PARTITION, NOT_CONTROLLER, FENCED_LEADER_EPOCH, INVALID_REQUEST, INVALID_UPDATE_VERSION,
+//! INELIGIBLE_REPLICA; NEW_LEADER_ELECTED when the change itself moved the leader. Omitted: moving partitions
+//! to other replicas, which is refused as INVALID_REQUEST.
 
 use super::machine::ControllerMachine;
 use super::partition_change::{Brokers, Election, PartitionChange};
@@ -108,7 +109,8 @@ impl ControllerMachine {
         })
     }
 
-    /// A member of the ISR must be alive, not on its way out, and the incarnation that the leader knows (KIP-903).
+    /// A member of the ISR must be alive, not on its way out, and the incarnation that the leader knows
+    /// (KIP-903).
     fn is_eligible(&self, member: &BrokerState) -> bool {
         let broker = self.image.cluster.broker(NodeId(member.broker_id));
         broker.is_some_and(|broker| {

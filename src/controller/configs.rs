@@ -1,8 +1,8 @@
-//! IncrementalAlterConfigs (44, v0-1; KIP-339) and AlterConfigs (33, v0-2): configurations of topics, brokers, groups and
-//! client metrics as records.
+//! IncrementalAlterConfigs (44, v0-1; KIP-339) and AlterConfigs (33, v0-2): configurations of topics,
+//! brokers, groups and client metrics as records.
 //!
-//! Errors per resource: INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, BROKER_ID_NOT_REGISTERED, INVALID_CONFIG. The values of
-//! broker configurations are checked by the broker that was asked.
+//! Errors per resource: INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, BROKER_ID_NOT_REGISTERED,
+//! INVALID_CONFIG. The values of broker configurations are checked by the broker that was asked.
 
 use super::create_topics::Refusal;
 use super::machine::ControllerMachine;
@@ -176,7 +176,8 @@ impl ControllerMachine {
             let value = self.new_value(resource, name, *operation)?;
             self.check_value(resource, name, *operation, value.as_deref())?;
             let is_same = present.map(|value| &**value) == value.as_deref();
-            // A broker's configuration is written even when it is the same: that makes brokers read files anew.
+            // A broker's configuration is written even when it is the same: that makes brokers read files
+            // anew.
             if is_same && resource.resource_type != ConfigResourceType::Broker {
                 continue;
             }

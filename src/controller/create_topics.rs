@@ -1,8 +1,9 @@
 //! CreateTopics (19, v2-7): KIP-4, KIP-525 (configurations in the answer), KIP-516 (topic ids).
 //!
-//! Errors per topic: INVALID_REQUEST for duplicates, `__cluster_metadata` and mixed assignments, INVALID_TOPIC_EXCEPTION,
-//! TOPIC_ALREADY_EXISTS, INVALID_REPLICATION_FACTOR, INVALID_PARTITIONS, INVALID_REPLICA_ASSIGNMENT, INVALID_CONFIG,
-//! POLICY_VIOLATION for more than 10,000 partitions. Topics are independent; all that succeed are one batch of records.
+//! Errors per topic: INVALID_REQUEST for duplicates, `__cluster_metadata` and mixed assignments,
+//! INVALID_TOPIC_EXCEPTION, TOPIC_ALREADY_EXISTS, INVALID_REPLICATION_FACTOR, INVALID_PARTITIONS,
+//! INVALID_REPLICA_ASSIGNMENT, INVALID_CONFIG, POLICY_VIOLATION for more than 10,000 partitions. Topics are
+//! independent; all that succeed are one batch of records.
 
 use super::machine::ControllerMachine;
 use super::placement::{default_directory, place};
@@ -131,8 +132,8 @@ impl ControllerMachine {
             factor = Some(replicas.len());
             let partition = self.new_partition(replicas).ok_or_else(|| {
                 invalid(format!(
-                    "All brokers specified in the manual partition assignment for partition {partition_index} are fenced \
-                     or in controlled shutdown."
+                    "All brokers specified in the manual partition assignment for partition {partition_index} are \
+                     fenced or in controlled shutdown."
                 ))
             })?;
             partitions.insert(*partition_index, partition);
@@ -158,14 +159,15 @@ impl ControllerMachine {
             }
             if self.image.cluster.broker(*replica).is_none() {
                 return invalid(format!(
-                    "The manual partition assignment includes broker {replica}, but no such broker is registered."
+                    "The manual partition assignment includes broker {replica}, but no such broker is \
+                     registered."
                 ));
             }
         }
         match factor {
             Some(factor) if factor != replicas.len() => invalid(format!(
-                "The manual partition assignment includes a partition with {} replica(s), but this is not consistent \
-                 with previous partitions, which have {factor} replica(s).",
+                "The manual partition assignment includes a partition with {} replica(s), but this is not \
+                 consistent with previous partitions, which have {factor} replica(s).",
                 replicas.len()
             )),
             _ => Ok(()),

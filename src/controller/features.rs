@@ -1,7 +1,8 @@
 //! UpdateFeatures (57, v0-2; KIP-584) and AllocateProducerIds (67, v0; KIP-730).
 //!
-//! Errors: INVALID_UPDATE_VERSION, FEATURE_UPDATE_FAILED, INVALID_REQUEST; STALE_BROKER_EPOCH. One feature that is refused
-//! refuses the whole request, as in Kafka. Omitted: levels of kraft.version, and downgrades of metadata.version.
+//! Errors: INVALID_UPDATE_VERSION, FEATURE_UPDATE_FAILED, INVALID_REQUEST; STALE_BROKER_EPOCH. One feature
+//! that is refused refuses the whole request, as in Kafka. Omitted: levels of kraft.version, and downgrades
+//! of metadata.version.
 
 use super::create_topics::Refusal;
 use super::machine::ControllerMachine;
@@ -16,6 +17,8 @@ use crate::types::ErrorCode;
 
 /// How many producer ids a broker gets at once.
 const PRODUCER_ID_BLOCK: i32 = 1000;
+/// How the refusal of a feature begins.
+const UPDATE_FAILED: &str = "The update failed for all features since the following feature had an error:";
 
 impl ControllerMachine {
     /// Gives a broker a block of producer ids that nobody had before.
@@ -69,9 +72,7 @@ impl ControllerMachine {
                     .into(),
                 ),
                 Err((error, sentence)) => {
-                    let sentence = format!(
-                        "The update failed for all features since the following feature had an error: {sentence}"
-                    );
+                    let sentence = format!("{UPDATE_FAILED} {sentence}");
                     result.error_code = error.code();
                     result.error_message = Some(sentence.as_str().into());
                     response.error_code = error.code();
@@ -119,8 +120,8 @@ impl ControllerMachine {
             || update.upgrade_type == UNSAFE_DOWNGRADE;
         if level < present && (!may_fall || name == METADATA_VERSION) {
             return invalid(
-                "Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe \
-                 downgrade."
+                "Can't downgrade the version of this feature without setting the upgrade type to either safe or \
+                 unsafe downgrade."
                     .to_owned(),
             );
         }

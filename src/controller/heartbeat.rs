@@ -1,8 +1,8 @@
-//! BrokerHeartbeat (63, v0-2): sessions, fencing, unfencing, controlled shutdown (KIP-631, KIP-841), offline and cordoned
-//! directories (KIP-858, KIP-1066). Error: STALE_BROKER_EPOCH.
+//! BrokerHeartbeat (63, v0-2): sessions, fencing, unfencing, controlled shutdown (KIP-631, KIP-841), offline
+//! and cordoned directories (KIP-858, KIP-1066). Error: STALE_BROKER_EPOCH.
 //!
-//! Invariant: a broker is unfenced only once it has applied its own registration, and may stop only once every active
-//! broker has seen that it leads nothing any more.
+//! Invariant: a broker is unfenced only once it has applied its own registration, and may stop only once
+//! every active broker has seen that it leads nothing any more.
 
 use super::machine::{ControllerMachine, Decision, Timer};
 use super::partition_change::{Brokers, Election, PartitionChange};

@@ -1,7 +1,9 @@
-//! The controller as a state machine: requests of brokers and administrators in, metadata records and answers out.
+//! The controller as a state machine: requests of brokers and administrators in, metadata records and answers
+//! out.
 //!
-//! Invariant: what it knows of the cluster is the image of the records so far; sessions and random choices are all that
-//! it has besides. Each family of requests has a file: `registration`, `heartbeat`, `create_topics`, ...
+//! Invariant: what it knows of the cluster is the image of the records so far; sessions and random choices
+//! are all that it has besides. Each family of requests has a file: `registration`, `heartbeat`,
+//! `create_topics`, ...
 
 use super::heartbeat::Session;
 use crate::config::BrokerConfig;
@@ -89,8 +91,8 @@ impl ControllerMachine {
         Uuid::from_random(self.random(), self.random())
     }
 
-    /// What a new leader writes first: the end of a transaction that nobody will end, the records that begin a cluster,
-    /// or the fencing of this node's own earlier run.
+    /// What a new leader writes first: the end of a transaction that nobody will end, the records that begin
+    /// a cluster, or the fencing of this node's own earlier run.
     fn activate(&mut self, now: Instant) -> Decision {
         let mut records = Vec::new();
         if self.in_transaction {

@@ -1,8 +1,8 @@
-//! The cluster's controller: a state machine over the metadata log, the quorum that replicates that log, and the handle by
-//! which a broker in the same process uses both.
+//! The cluster's controller: a state machine over the metadata log, the quorum that replicates that log, and
+//! the handle by which a broker in the same process uses both.
 //!
-//! Invariant: what a broker sees has committed; what was answered survives every crash. It must not know sockets, nor how
-//! brokers use the metadata.
+//! Invariant: what a broker sees has committed; what was answered survives every crash. It must not know
+//! sockets, nor how brokers use the metadata.
 
 mod alter_partition;
 mod configs;
@@ -52,8 +52,8 @@ pub struct ControllerOptions {
     pub metadata_log_dir: PathBuf,
     /// The `directory.id` of that directory.
     pub metadata_directory_id: Uuid,
-    /// Directory ids of all log directories whose locks this process holds: an earlier run of this node that had them is
-    /// over, and is fenced at once. Empty on a controller without a broker.
+    /// Directory ids of all log directories whose locks this process holds: an earlier run of this node that
+    /// had them is over, and is fenced at once. Empty on a controller without a broker.
     pub locked_directories: Vec<Uuid>,
     /// The controller listeners that others are told.
     pub endpoints: Vec<ListenerEndpoint>,
@@ -81,8 +81,8 @@ pub enum ControllerError {
     /// No request of this kind goes to a controller.
     #[error("{0:?} is no request for a controller")]
     NotServed(ApiKey),
-    /// It does not lead, still loads, or cannot write. `NotLeader`, `Loading` and refused appends are NOT_CONTROLLER
-    /// on the wire: ask again.
+    /// It does not lead, still loads, or cannot write. `NotLeader`, `Loading` and refused appends are
+    /// NOT_CONTROLLER on the wire: ask again.
     #[error(transparent)]
     Host(#[from] HostError),
 }
@@ -101,8 +101,8 @@ struct Running {
 }
 
 impl Controller {
-    /// Opens the metadata log, takes part in the quorum and begins to serve. With one voter, this node leads when it
-    /// returns, and requests are answered as soon as the log has been replayed.
+    /// Opens the metadata log, takes part in the quorum and begins to serve. With one voter, this node leads
+    /// when it returns, and requests are answered as soon as the log has been replayed.
     pub async fn start(
         runtime: &Runtime,
         options: ControllerOptions,
@@ -134,8 +134,8 @@ impl Controller {
 }
 
 impl ControllerHandle {
-    /// Asks the controller; the answer comes when what it did has committed. Errors of the request itself are in the
-    /// response, as the protocol has them.
+    /// Asks the controller; the answer comes when what it did has committed. Errors of the request itself are
+    /// in the response, as the protocol has them.
     pub fn request(
         &self,
         request: Request,
@@ -155,8 +155,8 @@ impl ControllerHandle {
         self.0.quorum.publisher().images()
     }
 
-    /// Every change of the committed metadata in order, beginning with all that there is. Each subscription stands for
-    /// itself; changes that come while nobody takes them are merged.
+    /// Every change of the committed metadata in order, beginning with all that there is. Each subscription
+    /// stands for itself; changes that come while nobody takes them are merged.
     pub fn updates(&self) -> MetadataUpdates {
         self.0.quorum.publisher().subscribe()
     }
@@ -176,8 +176,8 @@ impl ControllerHandle {
         self.0.quorum.kraft_version()
     }
 
-    /// Stops: nothing is accepted any more, and the log is closed as a clean stop leaves it. A broker of this node says
-    /// goodbye first, by heartbeats that want to shut down.
+    /// Stops: nothing is accepted any more, and the log is closed as a clean stop leaves it. A broker of this
+    /// node says goodbye first, by heartbeats that want to shut down.
     pub async fn shutdown(&self) -> Result<(), QuorumError> {
         let closed = self.0.quorum.close().await;
         let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,8 +1,8 @@
-//! What becomes of a partition when its replicas, in-sync set or the brokers around it change: who leads, who is in the
-//! ISR and the ELR (KIP-966), and the record that says so.
+//! What becomes of a partition when its replicas, in-sync set or the brokers around it change: who leads, who
+//! is in the ISR and the ELR (KIP-966), and the record that says so.
 //!
-//! Invariant: without unclean election only a member of the ISR or the ELR is elected, or the last known leader when both
-//! are empty and it is alone in having been one.
+//! Invariant: without unclean election only a member of the ISR or the ELR is elected, or the last known
+//! leader when both are empty and it is alone in having been one.
 
 use crate::metadata::{
     ClusterImage, LEADER_UNCHANGED, LeaderRecoveryState, MetadataVersion, PartitionImage, ids,
@@ -113,8 +113,8 @@ impl<'a> PartitionChange<'a> {
         (record != unchanged).then(|| record.into())
     }
 
-    /// Who has everything that was committed though not in the ISR: those that left it while it was, or fell, below the
-    /// smallest size at which anything is committed.
+    /// Who has everything that was committed though not in the ISR: those that left it while it was, or fell,
+    /// below the smallest size at which anything is committed.
     fn find_eligible(&mut self) {
         if !self.rules.has_elr {
             return;

@@ -1,4 +1,5 @@
-//! Which brokers get the replicas of new partitions: spread over racks and brokers, leaders first of all (KIP-36).
+//! Which brokers get the replicas of new partitions: spread over racks and brokers, leaders first of all
+//! (KIP-36).
 
 use crate::metadata::{BrokerImage, ClusterImage};
 use crate::types::{NodeId, Uuid};
@@ -12,14 +13,14 @@ pub(super) enum PlacementError {
     AllFenced,
     /// More replicas than brokers.
     #[error(
-        "The target replication factor of {replication_factor} cannot be reached because only {brokers} broker(s) are \
-         registered."
+        "The target replication factor of {replication_factor} cannot be reached because only {brokers} \
+         broker(s) are registered."
     )]
     TooFewBrokers { replication_factor: usize, brokers: usize },
 }
 
-/// The replicas of `count` partitions, the first of each being a broker that is not fenced. `random` varies where it begins,
-/// so that small topics do not all land on the same brokers.
+/// The replicas of `count` partitions, the first of each being a broker that is not fenced. `random` varies
+/// where it begins, so that small topics do not all land on the same brokers.
 pub(super) fn place(
     cluster: &ClusterImage,
     count: usize,
@@ -63,8 +64,8 @@ fn in_turns<'a>(brokers: impl Iterator<Item = &'a BrokerImage>) -> Vec<NodeId> {
     (0..longest).flat_map(|turn| racks.values().filter_map(move |rack| rack.get(turn).copied())).collect()
 }
 
-/// The leader walks around the circle with the partitions; the followers come from behind it, and each time around one
-/// place further, so that the partitions of a failed leader spread over many.
+/// The leader walks around the circle with the partitions; the followers come from behind it, and each time
+/// around one place further, so that the partitions of a failed leader spread over many.
 fn replicas(unfenced: &[NodeId], fenced: &[NodeId], partition: usize, count: usize) -> Vec<NodeId> {
     let circle = unfenced.len();
     let leader = partition % circle;

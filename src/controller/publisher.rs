@@ -1,5 +1,5 @@
-//! Committed metadata on its way to those who use it: the newest image for whoever looks, and every change, merged while
-//! nobody fetches it, for whoever applies changes.
+//! Committed metadata on its way to those who use it: the newest image for whoever looks, and every change,
+//! merged while nobody fetches it, for whoever applies changes.
 
 use crate::metadata::{MetadataImage, MetadataUpdate};
 use crate::runtime::watch;

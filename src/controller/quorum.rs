@@ -1,8 +1,8 @@
 //! The shell around the quorum's step machine: its log and files, its timers, and who may append.
 //!
-//! Invariant: inputs are taken one at a time, and what one of them demands of the disk is done before anything else of it
-//! leaves; only what is on the device counts as acknowledged. It must not know what the records mean, beyond the image that
-//! it publishes of those that have committed.
+//! Invariant: inputs are taken one at a time, and what one of them demands of the disk is done before
+//! anything else of it leaves; only what is on the device counts as acknowledged. It must not know what the
+//! records mean, beyond the image that it publishes of those that have committed.
 
 mod convert;
 mod storage;
@@ -67,8 +67,8 @@ pub enum QuorumError {
     Election { path: PathBuf, error: QuorumStateError },
     /// Records are missing between snapshot and log.
     #[error(
-        "the metadata log begins at {start}, but the newest snapshot ends at {snapshot}: records are missing; restore \
-         the directory from another controller"
+        "the metadata log begins at {start}, but the newest snapshot ends at {snapshot}: records are missing; \
+         restore the directory from another controller"
     )]
     Gap { start: Offset, snapshot: Offset },
     /// A snapshot ends inside a batch, or offsets jump.
@@ -116,7 +116,8 @@ struct Inner {
 }
 
 impl Quorum {
-    /// Opens the log and takes part in the quorum; the only voter leads when this returns. [`Quorum::run`] must be spawned.
+    /// Opens the log and takes part in the quorum; the only voter leads when this returns. [`Quorum::run`]
+    /// must be spawned.
     pub async fn open(runtime: &Runtime, options: QuorumOptions) -> Result<Quorum, QuorumError> {
         let (for_open, opening) = (options.clone(), runtime.clone());
         let opened = runtime.offload("open the metadata log", move || storage::open(&opening, &for_open));

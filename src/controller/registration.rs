@@ -1,9 +1,9 @@
 //! BrokerRegistration (62, v0-4), UnregisterBroker (64, v0) and ControllerRegistration (70, v0).
 //!
-//! Errors of the first: INCONSISTENT_CLUSTER_ID, DUPLICATE_BROKER_REGISTRATION while another incarnation has a session,
-//! INVALID_REGISTRATION for its directories, UNSUPPORTED_VERSION when it lacks a finalised feature. A broker that did not
-//! shut down cleanly loses its place among the eligible leader replicas in the same batch (KIP-966); the broker epoch is
-//! the offset of that batch.
+//! Errors of the first: INCONSISTENT_CLUSTER_ID, DUPLICATE_BROKER_REGISTRATION while another incarnation has
+//! a session, INVALID_REGISTRATION for its directories, UNSUPPORTED_VERSION when it lacks a finalised
+//! feature. A broker that did not shut down cleanly loses its place among the eligible leader replicas in the
+//! same batch (KIP-966); the broker epoch is the offset of that batch.
 
 use super::heartbeat::Session;
 use super::machine::{ControllerMachine, Decision, Timer};
@@ -101,7 +101,8 @@ impl ControllerMachine {
         if bad { Err(ErrorCode::InvalidRegistration) } else { Ok(()) }
     }
 
-    /// Every finalised feature must lie within what the broker supports; one that it does not name it supports at 0 only.
+    /// Every finalised feature must lie within what the broker supports; one that it does not name it
+    /// supports at 0 only.
     fn check_features(&self, request: &BrokerRegistrationRequest) -> Result<Vec<BrokerFeature>, ErrorCode> {
         let level = |name: &str| match name {
             KRAFT_VERSION => self.settings.kraft_version,

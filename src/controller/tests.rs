@@ -162,6 +162,17 @@ impl Node {
     }
 }
 
+impl ControllerHandle {
+    /// Ends the run without a goodbye, as a kill does.
+    async fn kill(&self) {
+        let tasks = std::mem::take(&mut *self.0.tasks.lock().expect("no test panics with it"));
+        for task in tasks {
+            task.abort();
+            task.join().await.expect("it did not panic");
+        }
+    }
+}
+
 fn control_word(record: &QuorumRecord) -> &'static str {
     match record {
         QuorumRecord::LeaderChange(_) => "LeaderChange",
@@ -213,7 +224,7 @@ async fn the_log_of_a_node_is_what_kafka_writes() {
     let second = node.start().await;
     let second_epoch = node.register(&second, epoch).await;
     node.heartbeat(&second, second_epoch, false).await;
-    drop(second); // Nobody says goodbye: the third start finds what a kill leaves.
+    second.kill().await;
     let third = node.start().await;
     let third_epoch = node.register(&third, -1).await;
     node.heartbeat(&third, third_epoch, false).await;
@@ -224,8 +235,8 @@ async fn the_log_of_a_node_is_what_kafka_writes() {
     let recovering = "change(isr [1] leader 1 elr ~ last [] recovery 1)";
     let expected = [
         "LeaderChange KRaftVersion KRaftVoters",
-        "BeginTransaction metadata.version=30 eligible.leader.replicas.version=1 group.version=1 share.version=1 \
-         streams.version=1 transaction.version=2 min.insync.replicas=1 EndTransaction",
+        "BeginTransaction metadata.version=30 eligible.leader.replicas.version=1 group.version=1 \
+         share.version=1 streams.version=1 transaction.version=2 min.insync.replicas=1 EndTransaction",
         "RegisterController",
         "RegisterBroker",
         "unfenced cordoned",
@@ -271,7 +282,7 @@ async fn a_restart_finds_everything_again() {
         }
     }
     let before = handle.images().get();
-    drop(handle);
+    handle.kill().await;
     let handle = node.start().await;
     let again = handle.images().wait_for(|image| image.offset > before.offset).await.expect("it runs");
     assert_eq!(

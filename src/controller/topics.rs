@@ -1,8 +1,8 @@
 //! DeleteTopics (20, v1-6), CreatePartitions (37, v0-3), ElectLeaders (43, v0-2).
 //!
-//! Errors: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, TOPIC_DELETION_DISABLED, INVALID_REQUEST for duplicates;
-//! INVALID_PARTITIONS, INVALID_REPLICA_ASSIGNMENT; ELECTION_NOT_NEEDED, PREFERRED_LEADER_NOT_AVAILABLE,
-//! ELIGIBLE_LEADERS_NOT_AVAILABLE.
+//! Errors: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, TOPIC_DELETION_DISABLED, INVALID_REQUEST for
+//! duplicates; INVALID_PARTITIONS, INVALID_REPLICA_ASSIGNMENT; ELECTION_NOT_NEEDED,
+//! PREFERRED_LEADER_NOT_AVAILABLE, ELIGIBLE_LEADERS_NOT_AVAILABLE.
 
 use super::create_topics::{RECORDS_PER_REQUEST_MAX, Refusal};
 use super::machine::ControllerMachine;
@@ -174,8 +174,8 @@ impl ControllerMachine {
                     let replicas = nodes(&assignment.broker_ids);
                     self.check_assignment(&replicas, Some(factor))?;
                     partitions.push(self.new_partition(replicas).ok_or_else(|| {
-                        let sentence = "All brokers specified in the manual partition assignment for partition are fenced \
-                             or in controlled shutdown.";
+                        let sentence = "All brokers specified in the manual partition assignment for partition \
+                                        are fenced or in controlled shutdown.";
                         (ErrorCode::InvalidReplicaAssignment, sentence.to_owned())
                     })?);
                 }

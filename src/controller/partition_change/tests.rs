@@ -133,7 +133,7 @@ fn only_an_unclean_election_takes_a_replica_that_is_out_of_sync() {
     let stop = change(&two, &[1, 2], 1, removed(1), Election::Online).expect("changes");
     assert_eq!(stop.leader, -1, "2 is alive but behind");
     let unclean = change(&two, &[1, 2], 1, removed(1), Election::Unclean).expect("changes");
-    assert_eq!(unclean.leader, -1, "1 is eligible");
+    assert_eq!((unclean.leader, unclean.leader_recovery_state), (2, 1), "whoever allows it gets it");
     let mut old = two.clone();
     old.isr.clear();
     old.leader = None;

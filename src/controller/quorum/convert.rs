@@ -70,7 +70,8 @@ pub(super) fn quorum_record(record: &ControlRecord) -> QuorumRecord {
     }
 }
 
-/// What the quorum needs of control records that were read; a snapshot's frame has no place in a log and is skipped.
+/// What the quorum needs of control records that were read; a snapshot's frame has no place in a log and is
+/// skipped.
 pub(super) fn control_records(records: &[(Offset, QuorumRecord)]) -> Vec<(Offset, ControlRecord)> {
     let ids =
         |voters: &[LeaderChangeVoter]| voters.iter().map(|voter| NodeId(voter.voter_id)).collect::<Vec<_>>();

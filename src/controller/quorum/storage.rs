@@ -1,4 +1,5 @@
-//! The directory of the metadata log: opening what a clean stop, a crash or Kafka left, and the quorum-state file.
+//! The directory of the metadata log: opening what a clean stop, a crash or Kafka left, and the quorum-state
+//! file.
 //!
 //! Invariant: a log never begins behind a gap: what its oldest batch does not cover, a snapshot does.
 
