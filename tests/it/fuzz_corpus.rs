@@ -4,6 +4,12 @@
 
 #[path = "../../fuzz/checks/decompress.rs"]
 mod decompress;
+#[path = "../../fuzz/checks/frame.rs"]
+mod frame;
+#[path = "../../fuzz/checks/internal_record.rs"]
+mod internal_record;
+#[path = "../../fuzz/checks/message.rs"]
+mod message;
 #[path = "../../fuzz/checks/record_batch.rs"]
 mod record_batch;
 
@@ -28,4 +34,24 @@ fn record_batch_corpus() {
 #[test]
 fn decompress_corpus() {
     replay("decompress", decompress::check);
+}
+
+#[test]
+fn frame_corpus() {
+    replay("frame", frame::check);
+}
+
+#[test]
+fn request_corpus() {
+    replay("request", message::check_request);
+}
+
+#[test]
+fn response_corpus() {
+    replay("response", message::check_response);
+}
+
+#[test]
+fn internal_record_corpus() {
+    replay("internal_record", internal_record::check);
 }

@@ -1,0 +1,7 @@
+//! `cargo fuzz run -s none request`
+#![no_main]
+
+#[path = "../checks/message.rs"]
+mod message;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| message::check_request(data));
