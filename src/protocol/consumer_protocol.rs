@@ -23,3 +23,25 @@ message! {
     message ConsumerProtocolAssignment, versions 0..=3, flexible none;
     { assigned_partitions: Vec<TopicPartition>, user_data: Option<Bytes> }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{DecodeProblem, Message};
+
+    #[test]
+    fn a_newer_version_is_read_as_the_newest_known_one() {
+        let subscription = ConsumerProtocolSubscription {
+            topics: vec!["a".into()],
+            rack_id: Some("r".into()),
+            ..Default::default()
+        };
+        let mut bytes = subscription.to_versioned_bytes(3).expect("encodes").to_vec();
+        bytes[1] = 9;
+        bytes.extend_from_slice(b"a later field");
+        let bytes = Bytes::from(bytes);
+        assert_eq!(ConsumerProtocolSubscription::decode_versioned_or_newer(&bytes), Ok(subscription));
+        let error = ConsumerProtocolSubscription::decode_versioned(&bytes).expect_err("version 9");
+        assert_eq!(error.problem, DecodeProblem::UnsupportedVersion(9));
+    }
+}

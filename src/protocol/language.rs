@@ -40,126 +40,139 @@ macro_rules! default_value {
     };
 }
 
+/// A field's name in errors.
+macro_rules! at {
+    ($S:ident.$name:ident) => {
+        concat!(stringify!($S), ".", stringify!($name))
+    };
+}
+
+// What follows does one thing to one field each. A field is given as `Struct.name: (Type = default)
+// [brackets]`.
+
 /// Reads a field that has no tag; gives tagged fields, and fields of other versions, their default.
 macro_rules! read_field {
-    ($r:ident, $at:expr, $default:expr, []) => {
+    ($r:ident, $S:ident.$name:ident: $default:tt []) => {
         match $crate::protocol::wire::Wire::read($r) {
             Ok(value) => value,
-            Err(error) => return Err(error.within($at)),
+            Err(error) => return Err(error.within(at!($S.$name))),
         }
     };
-    ($r:ident, $at:expr, $default:expr, [$versions:expr, tag $tag:literal $(, ignorable)?]) => {
-        $default
+    ($r:ident, $S:ident.$name:ident: $default:tt [$versions:expr, tag $tag:literal $(, ignorable)?]) => {
+        default_value! $default
     };
-    ($r:ident, $at:expr, $default:expr, [$versions:expr $(, nullable $nullable:expr)? $(, ignorable)?]) => {
+    ($r:ident, $S:ident.$name:ident: $default:tt
+     [$versions:expr $(, nullable $nullable:expr)? $(, ignorable)?]) => {
         if $crate::protocol::wire::carries($versions, $r.version) {
-            let value = read_field!($r, $at, $default, []);
+            let value = read_field!($r, $S.$name: $default []);
             $(
                 if Option::is_none(&value) && !$crate::protocol::wire::carries($nullable, $r.version) {
-                    return Err($crate::protocol::error::DecodeProblem::UnexpectedNull.at($at));
+                    return Err($crate::protocol::error::DecodeProblem::UnexpectedNull.at(at!($S.$name)));
                 }
             )?
             value
         } else {
-            $default
+            default_value! $default
         }
     };
 }
 
-/// Inside the loop over tags: reads the field if `$tag` is its own, and goes on with the next tag.
+/// Inside the loop over tags: reads the field if the tag is its own, and goes on with the next tag.
 macro_rules! read_tag {
-    ($found:ident, $value:ident, $target:ident, $at:expr,
+    ($found:ident, $value:ident, $S:ident.$name:ident: $default:tt
      [$versions:expr, tag $tag:literal $(, ignorable)?]) => {
         if $found == $tag && $crate::protocol::wire::carries($versions, $value.version) {
-            $target = match $crate::protocol::wire::Wire::read_tagged(&mut $value) {
+            $name = match $crate::protocol::wire::Wire::read_tagged(&mut $value) {
                 Ok(value) => value,
-                Err(error) => return Err(error.within($at)),
+                Err(error) => return Err(error.within(at!($S.$name))),
             };
-            $value.end().map_err(|problem| problem.at($at))?;
+            $value.end().map_err(|problem| problem.at(at!($S.$name)))?;
             continue;
         }
     };
-    ($found:ident, $value:ident, $target:ident, $at:expr, [$($other:tt)*]) => {};
+    ($found:ident, $value:ident, $S:ident.$name:ident: $default:tt [$($other:tt)*]) => {};
 }
 
 /// Writes a field that has no tag, or checks that nothing is lost where the version does not carry it.
 macro_rules! write_field {
-    ($w:ident, $field:expr, $at:expr, $default:expr, []) => {
-        $crate::protocol::wire::Wire::write(&$field, $w)
+    ($w:ident, $this:ident, $S:ident.$name:ident: $default:tt []) => {
+        $crate::protocol::wire::Wire::write(&$this.$name, $w)
     };
-    ($w:ident, $field:expr, $at:expr, $default:expr,
+    ($w:ident, $this:ident, $S:ident.$name:ident: $default:tt
      [$versions:expr, tag $tag:literal $(, ignorable)?]) => {};
-    ($w:ident, $field:expr, $at:expr, $default:expr, [$versions:expr $(, nullable $nullable:expr)?]) => {
-        write_field!($w, $field, $at, $default, [$versions $(, nullable $nullable)?, ignorable]);
-        check_carried!($w, $field, $at, $default, $versions);
+    ($w:ident, $this:ident, $S:ident.$name:ident: $default:tt
+     [$versions:expr $(, nullable $nullable:expr)?]) => {
+        write_field!($w, $this, $S.$name: $default [$versions $(, nullable $nullable)?, ignorable]);
+        check_carried!($w, $this, $S.$name: $default $versions);
     };
-    ($w:ident, $field:expr, $at:expr, $default:expr,
+    ($w:ident, $this:ident, $S:ident.$name:ident: $default:tt
      [$versions:expr $(, nullable $nullable:expr)?, ignorable]) => {
         if $crate::protocol::wire::carries($versions, $w.version) {
             $(
-                if Option::is_none(&$field) && !$crate::protocol::wire::carries($nullable, $w.version) {
-                    $w.fail($crate::protocol::error::EncodeProblem::UnexpectedNull, $at);
+                if Option::is_none(&$this.$name) && !$crate::protocol::wire::carries($nullable, $w.version) {
+                    $w.fail($crate::protocol::error::EncodeProblem::UnexpectedNull, at!($S.$name));
                 }
             )?
-            $crate::protocol::wire::Wire::write(&$field, $w);
+            $crate::protocol::wire::Wire::write(&$this.$name, $w);
         }
     };
 }
 
 /// An error if the version does not carry the field and it is set.
 macro_rules! check_carried {
-    ($w:ident, $field:expr, $at:expr, $default:expr, $versions:expr) => {
-        if !$crate::protocol::wire::carries($versions, $w.version) && $field != $default {
-            $w.fail($crate::protocol::error::EncodeProblem::NotCarried, $at);
+    ($w:ident, $this:ident, $S:ident.$name:ident: $default:tt $versions:expr) => {
+        if !$crate::protocol::wire::carries($versions, $w.version) && $this.$name != default_value! $default {
+            $w.fail($crate::protocol::error::EncodeProblem::NotCarried, at!($S.$name));
         }
     };
 }
 
 /// Counts a tagged field that will be written, or checks that nothing is lost.
 macro_rules! count_tag {
-    ($count:ident, $w:ident, $field:expr, $at:expr, $default:expr, [$versions:expr, tag $tag:literal]) => {
-        count_tag!($count, $w, $field, $at, $default, [$versions, tag $tag, ignorable]);
-        check_carried!($w, $field, $at, $default, $versions);
+    ($count:ident, $w:ident, $this:ident, $S:ident.$name:ident: $default:tt
+     [$versions:expr, tag $tag:literal]) => {
+        count_tag!($count, $w, $this, $S.$name: $default [$versions, tag $tag, ignorable]);
+        check_carried!($w, $this, $S.$name: $default $versions);
     };
-    ($count:ident, $w:ident, $field:expr, $at:expr, $default:expr,
+    ($count:ident, $w:ident, $this:ident, $S:ident.$name:ident: $default:tt
      [$versions:expr, tag $tag:literal, ignorable]) => {
-        if $crate::protocol::wire::carries($versions, $w.version) && $field != $default {
+        if $crate::protocol::wire::carries($versions, $w.version) && $this.$name != default_value! $default {
             $count += 1;
         }
     };
-    ($count:ident, $w:ident, $field:expr, $at:expr, $default:expr, [$($other:tt)*]) => {};
+    ($count:ident, $w:ident, $this:ident, $S:ident.$name:ident: $default:tt [$($other:tt)*]) => {};
 }
 
 /// Writes a tagged field that is not its default.
 macro_rules! write_tag {
-    ($tags:ident, $w:ident, $field:expr, $at:expr, $default:expr,
+    ($tags:ident, $w:ident, $this:ident, $S:ident.$name:ident: $default:tt
      [$versions:expr, tag $tag:literal $(, ignorable)?]) => {
-        if $crate::protocol::wire::carries($versions, $w.version) && $field != $default {
-            $tags.known($w, $tag, &$field, $at);
+        if $crate::protocol::wire::carries($versions, $w.version) && $this.$name != default_value! $default {
+            $tags.known($w, $tag, &$this.$name, at!($S.$name));
         }
     };
-    ($tags:ident, $w:ident, $field:expr, $at:expr, $default:expr, [$($other:tt)*]) => {};
+    ($tags:ident, $w:ident, $this:ident, $S:ident.$name:ident: $default:tt [$($other:tt)*]) => {};
 }
 
 /// Adds a field to a JSON object.
 macro_rules! json_field {
-    ($object:ident, $version:ident, $name:ident, $field:expr, $default:expr, []) => {
+    ($object:ident, $version:ident, $this:ident, $S:ident.$name:ident: $default:tt []) => {
         $crate::protocol::json::put(
             &mut $object,
             stringify!($name),
-            $crate::protocol::json::ToJson::to_json(&$field, $version),
+            $crate::protocol::json::ToJson::to_json(&$this.$name, $version),
         )
     };
-    ($object:ident, $version:ident, $name:ident, $field:expr, $default:expr,
+    ($object:ident, $version:ident, $this:ident, $S:ident.$name:ident: $default:tt
      [$versions:expr, tag $tag:literal $(, ignorable)?]) => {
-        if $crate::protocol::wire::carries($versions, $version) && $field != $default {
-            json_field!($object, $version, $name, $field, $default, []);
+        if $crate::protocol::wire::carries($versions, $version) && $this.$name != default_value! $default {
+            json_field!($object, $version, $this, $S.$name: $default []);
         }
     };
-    ($object:ident, $version:ident, $name:ident, $field:expr, $default:expr,
+    ($object:ident, $version:ident, $this:ident, $S:ident.$name:ident: $default:tt
      [$versions:expr $(, nullable $nullable:expr)? $(, ignorable)?]) => {
         if $crate::protocol::wire::carries($versions, $version) {
-            json_field!($object, $version, $name, $field, $default, []);
+            json_field!($object, $version, $this, $S.$name: $default []);
         }
     };
 }
@@ -178,12 +191,18 @@ macro_rules! structs {
             pub unknown_tags: $crate::protocol::wire::Tags,
         }
 
+        fields! {
+            $S { $( $name: $ty, ($ty $(= $default)? $(= Some($empty))?) [$($($when)*)?], )* }
+        }
+    )* };
+}
+
+/// What a struct can do, from its fields in the form that the macros above take.
+macro_rules! fields {
+    ($S:ident { $( $name:ident: $ty:ty, $default:tt $when:tt, )* }) => {
         impl Default for $S {
             fn default() -> Self {
-                Self {
-                    $( $name: default_value!($ty $(= $default)? $(= Some($empty))?), )*
-                    unknown_tags: Default::default(),
-                }
+                Self { $( $name: default_value! $default, )* unknown_tags: Default::default() }
             }
         }
 
@@ -193,12 +212,7 @@ macro_rules! structs {
             ) -> Result<Self, $crate::protocol::error::DecodeError> {
                 $(
                     #[allow(unused_mut)]
-                    let mut $name: $ty = read_field!(
-                        r,
-                        concat!(stringify!($S), ".", stringify!($name)),
-                        default_value!($ty $(= $default)? $(= Some($empty))?),
-                        [$($($when)*)?]
-                    );
+                    let mut $name: $ty = read_field!(r, $S.$name: $default $when);
                 )*
                 let mut unknown_tags = $crate::protocol::wire::Tags::default();
                 if r.flexible {
@@ -208,12 +222,7 @@ macro_rules! structs {
                         #[allow(unused_mut)]
                         let (tag, mut value) =
                             r.tag(&mut last).map_err(|problem| problem.at(stringify!($S)))?;
-                        $(
-                            read_tag!(
-                                tag, value, $name, concat!(stringify!($S), ".", stringify!($name)),
-                                [$($($when)*)?]
-                            );
-                        )*
+                        $( read_tag!(tag, value, $S.$name: $default $when); )*
                         unknown_tags.push(tag, value.rest());
                     }
                 }
@@ -221,35 +230,18 @@ macro_rules! structs {
             }
 
             fn write(&self, w: &mut $crate::protocol::writer::Writer) {
-                $(
-                    write_field!(
-                        w, self.$name, concat!(stringify!($S), ".", stringify!($name)),
-                        default_value!($ty $(= $default)? $(= Some($empty))?), [$($($when)*)?]
-                    );
-                )*
+                $( write_field!(w, self, $S.$name: $default $when); )*
                 #[allow(unused_mut)]
                 let mut known = 0;
-                $(
-                    count_tag!(
-                        known, w, self.$name, concat!(stringify!($S), ".", stringify!($name)),
-                        default_value!($ty $(= $default)? $(= Some($empty))?), [$($($when)*)?]
-                    );
-                )*
+                $( count_tag!(known, w, self, $S.$name: $default $when); )*
                 if w.flexible {
                     #[allow(unused_mut)]
                     let mut tags = $crate::protocol::wire::TagWriter::begin(w, known, &self.unknown_tags);
-                    $(
-                        write_tag!(
-                            tags, w, self.$name, concat!(stringify!($S), ".", stringify!($name)),
-                            default_value!($ty $(= $default)? $(= Some($empty))?), [$($($when)*)?]
-                        );
-                    )*
+                    $( write_tag!(tags, w, self, $S.$name: $default $when); )*
                     tags.end(w);
                 } else if !self.unknown_tags.is_empty() {
-                    w.fail(
-                        $crate::protocol::error::EncodeProblem::NotCarried,
-                        concat!(stringify!($S), ".unknown_tags"),
-                    );
+                    let problem = $crate::protocol::error::EncodeProblem::NotCarried;
+                    w.fail(problem, at!($S.unknown_tags));
                 }
             }
         }
@@ -258,16 +250,11 @@ macro_rules! structs {
             #[allow(unused_mut, unused_variables)]
             fn to_json(&self, version: i16) -> serde_json::Value {
                 let mut object = serde_json::Map::new();
-                $(
-                    json_field!(
-                        object, version, $name, self.$name,
-                        default_value!($ty $(= $default)? $(= Some($empty))?), [$($($when)*)?]
-                    );
-                )*
+                $( json_field!(object, version, self, $S.$name: $default $when); )*
                 serde_json::Value::Object(object)
             }
         }
-    )* };
+    };
 }
 
 /// Declares one message and the structs it is made of.
