@@ -326,7 +326,8 @@ impl<'a> Recovery<'a> {
         self.config.compact || expected < self.how.recovery_point || !may_be_torn
     }
 
-    /// How a whole segment ends in view of where the next one begins: there may be batches missing in between.
+    /// How a whole segment ends in view of where the next one begins: there may be batches missing in
+    /// between.
     fn meet_next(
         &self,
         end: ScanEnd,
