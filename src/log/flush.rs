@@ -135,7 +135,7 @@ impl FlushPlan {
         for segment in &self.work.sealed {
             segment.write_indexes(disk)?;
             segment.sync_log()?;
-            segment.sync_indexes(disk)?;
+            segment.publish_indexes(disk)?;
         }
         for path in &self.work.snapshots {
             sync_file(disk, path)?;

@@ -14,18 +14,25 @@ use std::path::{Path, PathBuf};
 /// Entries that wait in memory before they are written: a few KiB for each busy partition.
 pub(super) const TAIL_ENTRIES: usize = 256;
 
+/// What the name of an index ends with until it is published. Such files are cleared away when a log is
+/// opened.
+pub(super) const UNPUBLISHED: &str = ".tmp";
+
 /// Entries of `N` bytes: the older ones in the file, the newest in memory.
 pub(super) struct IndexFile<const N: usize> {
     path: PathBuf,
+    /// Whether it has its name. Whoever finds an index by its name believes it, so that it gets the name once
+    /// it is durable, and loses it before it changes.
+    published: bool,
     file: Option<File>,
     written: u32,
     tail: Vec<u8>,
 }
 
 impl<const N: usize> IndexFile<N> {
-    /// An index without entries. A file in the way is emptied at the first write.
+    /// An index without entries, which is going to be called `path` when it is published.
     pub(super) fn empty(path: PathBuf) -> Self {
-        IndexFile { path, file: None, written: 0, tail: Vec::new() }
+        IndexFile { path, published: false, file: None, written: 0, tail: Vec::new() }
     }
 
     /// The index in `path`, of a segment of `log_bytes`: `None` when its length is no whole number of
@@ -40,7 +47,7 @@ impl<const N: usize> IndexFile<N> {
         let entries = u32::try_from(length / N as u64);
         Ok(match entries {
             Ok(written) if length % N as u64 == 0 => {
-                Some(IndexFile { path, file: None, written, tail: Vec::new() })
+                Some(IndexFile { published: true, written, ..IndexFile::empty(path) })
             }
             _ => None,
         })
@@ -86,6 +93,7 @@ impl<const N: usize> IndexFile<N> {
         if self.tail.is_empty() && (self.file.is_some() || self.written > 0) {
             return Ok(());
         }
+        self.unpublish(disk)?;
         let file = self.file(disk)?;
         let end = u64::from(self.written) * N as u64;
         if let Err(error) = file.write_at(&self.tail, end) {
@@ -103,12 +111,49 @@ impl<const N: usize> IndexFile<N> {
         file.sync_data().on("sync", &self.path)
     }
 
+    /// Gives it its name; everything in it must be durable.
+    pub(super) fn publish(&mut self, disk: &dyn Disk) -> Result<(), LogError> {
+        if !self.published {
+            let from = self.current_path();
+            disk.rename(&from, &self.path).on("rename", &from)?;
+            (self.published, self.file) = (true, None);
+        }
+        Ok(())
+    }
+
+    /// Takes its name away, for good, before it changes.
+    fn unpublish(&mut self, disk: &dyn Disk) -> Result<(), LogError> {
+        if self.published {
+            (self.published, self.file) = (false, None);
+            let to = self.current_path();
+            match disk.rename(&self.path, &to) {
+                // An index without entries may have no file.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && self.written == 0 => {}
+                result => result.on("rename", &self.path)?,
+            }
+            let directory = self.path.parent().unwrap_or(Path::new("."));
+            disk.sync_dir(directory).on("sync", directory)?;
+        }
+        Ok(())
+    }
+
+    /// Where its file is now.
+    fn current_path(&self) -> PathBuf {
+        if self.published {
+            return self.path.clone();
+        }
+        let mut name = self.path.clone().into_os_string();
+        name.push(UNPUBLISHED);
+        name.into()
+    }
+
     /// Keeps the first `entries` only.
     pub(super) fn truncate(&mut self, disk: &dyn Disk, entries: u32) -> Result<(), LogError> {
         if entries >= self.written {
             self.tail.truncate((entries - self.written) as usize * N);
             return Ok(());
         }
+        self.unpublish(disk)?;
         let file = self.file(disk)?;
         file.set_len(u64::from(entries) * N as u64).on("cut", &self.path)?;
         self.tail.clear();
@@ -149,7 +194,8 @@ impl<const N: usize> IndexFile<N> {
             return Ok(file.clone());
         }
         let options = if self.written == 0 { OpenOptions::CREATE_TRUNCATED } else { OpenOptions::WRITE };
-        let file = disk.open(&self.path, options).on("open", &self.path)?;
+        let path = self.current_path();
+        let file = disk.open(&path, options).on("open", &path)?;
         self.file = Some(file.clone());
         Ok(file)
     }

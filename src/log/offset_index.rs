@@ -152,6 +152,11 @@ impl OffsetIndex {
         self.entries.write_tail(disk)
     }
 
+    /// Gives the index its name; everything in it must be durable.
+    pub fn publish(&mut self, disk: &dyn Disk) -> Result<(), LogError> {
+        self.entries.publish(disk)
+    }
+
     /// Makes what was written durable.
     pub fn sync(&mut self, disk: &dyn Disk) -> Result<(), LogError> {
         self.entries.sync(disk)
@@ -202,6 +207,7 @@ mod tests {
                 assert_eq!(found.position, 4096 * i as u32, "round {round}");
             }
             index.write(&*disk).unwrap();
+            index.publish(&*disk).unwrap();
             let bytes = disk.read(Path::new(PATH));
             assert_eq!(bytes.len() as i64, entries * 8);
             assert_eq!(bytes[..8], [0, 0, 0, 10, 0, 0, 16, 0]);
@@ -218,10 +224,11 @@ mod tests {
             assert_eq!(index.last().unwrap().position, 4096 * cut);
             index.push(&*disk, Offset(90_000), 90_000_000);
             index.write(&*disk).unwrap();
+            index.publish(&*disk).unwrap();
             assert_eq!(disk.read(Path::new(PATH)).len() as u32, 8 * (cut + 1));
             index.truncate(&*disk, 0).unwrap();
             assert!(index.is_empty() && index.last().is_none());
-            disk.remove(Path::new(PATH)).unwrap();
+            assert!(!disk.has(Path::new(PATH)), "its name went before its entries");
         }
     }
 

@@ -90,15 +90,17 @@ pub(super) fn snapshots(disk: &dyn Disk, directory: &Path) -> Result<Vec<Offset>
     Ok(entries.iter().filter_map(|entry| offset(&entry.name)).collect())
 }
 
-/// Removes the snapshots whose offsets satisfy `goes`.
+/// Removes the snapshots whose offsets satisfy `goes`; whether there were any.
 pub(super) fn remove_snapshots(
     disk: &dyn Disk,
     directory: &Path,
     goes: impl Fn(Offset) -> bool,
-) -> Result<(), LogError> {
+) -> Result<bool, LogError> {
+    let mut removed = false;
     for snapshot in snapshots(disk, directory)?.into_iter().filter(|snapshot| goes(*snapshot)) {
         let path = segment_path(directory, snapshot, SNAPSHOT);
         disk.remove(&path).on("remove", &path)?;
+        removed = true;
     }
-    Ok(())
+    Ok(removed)
 }

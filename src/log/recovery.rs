@@ -16,7 +16,7 @@ use super::flush::Durability;
 use super::leftovers::{Tidied, tidy};
 use super::partition_log::{ActiveSegment, PartitionLog, Parts, create_segment, jitter};
 use super::producer_state::ProducerStates;
-use super::producers_at::{load_producers, note_found};
+use super::producers_at::{load_producers, note_found, remove_snapshots};
 use super::scan::{BatchScan, Found, Look};
 use super::search::valid_batch_behind;
 use super::segment::{LOG, Segment, segment_path};
@@ -468,6 +468,10 @@ impl<'a> Recovery<'a> {
         }
         if std::mem::take(&mut self.epochs_lost) && !created {
             self.rebuild_epochs()?;
+        }
+        if remove_snapshots(self.disk, self.directory, |snapshot| snapshot > log_end)? {
+            // They tell of batches that are lost; others are going to have their offsets.
+            self.disk.sync_dir(self.directory).on("sync", self.directory)?;
         }
         let producers = match self.producers.take() {
             Some(producers) => producers,

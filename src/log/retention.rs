@@ -5,7 +5,7 @@
 
 use super::error::{LogError, OnPath};
 use super::partition_log::PartitionLog;
-use super::segment::{DELETED, INDEX, LOG, SNAPSHOT, Segment, TIME_INDEX, TRANSACTION_INDEX, segment_path};
+use super::segment::{DELETED, FILES, Segment, segment_path};
 use super::view::SealedSegment;
 use crate::runtime::{Disk, Event};
 use crate::types::{Offset, Timestamp};
@@ -150,7 +150,7 @@ fn rename_segment(
     segment: &Segment,
     renamed: &mut Vec<PathBuf>,
 ) -> Result<(), LogError> {
-    for suffix in [LOG, INDEX, TIME_INDEX, TRANSACTION_INDEX, SNAPSHOT] {
+    for suffix in FILES {
         let path = segment_path(directory, segment.base_offset(), suffix);
         let to = segment_path(directory, segment.base_offset(), &format!("{suffix}{DELETED}"));
         match disk.rename(&path, &to) {

@@ -31,6 +31,10 @@ pub(super) const SNAPSHOT: &str = ".snapshot";
 /// A file on its way out.
 pub(super) const DELETED: &str = ".deleted";
 
+/// All files of a segment, batches first. An index has a second name until it is published.
+pub(super) const FILES: [&str; 7] =
+    [LOG, INDEX, TIME_INDEX, TRANSACTION_INDEX, SNAPSHOT, ".index.tmp", ".timeindex.tmp"];
+
 /// Bytes that are read at a time when headers are looked at near an index entry.
 const LOOKUP_BYTES: usize = 8 << 10;
 
@@ -111,16 +115,25 @@ impl Segment {
         Ok(Some(Segment { base_offset, log, path: path(LOG).into(), inner: Mutex::new(inner) }))
     }
 
-    /// Removes the index files, to make the indexes anew.
+    /// Removes the index files for good, to make the indexes anew.
     pub(super) fn forget_files(&self, disk: &dyn Disk) -> Result<(), LogError> {
+        let mut removed = false;
         for extension in ["index", "timeindex", "txnindex"] {
             let path = self.path.with_extension(extension);
             match disk.remove(&path) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                result => result.on("remove", &path)?,
+                result => {
+                    result.on("remove", &path)?;
+                    removed = true;
+                }
             }
         }
-        Ok(())
+        if removed { self.sync_names(disk) } else { Ok(()) }
+    }
+
+    fn sync_names(&self, disk: &dyn Disk) -> Result<(), LogError> {
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        disk.sync_dir(directory).on("sync", directory)
     }
 
     /// The offset that its name says; its first batch may begin behind it.
@@ -373,12 +386,19 @@ impl Segment {
         self.log.sync_data().on("sync", &self.path)
     }
 
-    /// Makes the indexes durable; they must have been written.
-    pub(super) fn sync_indexes(&self, disk: &dyn Disk) -> Result<(), LogError> {
+    /// Makes the indexes durable, and only then gives them their names: a segment below the recovery point is
+    /// not looked at again, and believes what it finds beside it. They must have been written.
+    pub(super) fn publish_indexes(&self, disk: &dyn Disk) -> Result<(), LogError> {
         let mut inner = self.inner();
         inner.offsets.sync(disk)?;
         inner.times.sync(disk)?;
-        inner.aborted.sync(disk)
+        inner.aborted.sync(disk)?;
+        if !inner.aborted.is_empty() {
+            // A segment that has the others counts as one without aborted transactions if this is missing.
+            self.sync_names(disk)?;
+        }
+        inner.offsets.publish(disk)?;
+        inner.times.publish(disk)
     }
 }
 

@@ -127,6 +127,11 @@ impl TimeIndex {
         self.entries.write_tail(disk)
     }
 
+    /// Gives the index its name; everything in it must be durable.
+    pub fn publish(&mut self, disk: &dyn Disk) -> Result<(), LogError> {
+        self.entries.publish(disk)
+    }
+
     /// Makes what was written durable.
     pub fn sync(&mut self, disk: &dyn Disk) -> Result<(), LogError> {
         self.entries.sync(disk)
@@ -166,6 +171,7 @@ mod tests {
             index.push(&*disk, entry);
         }
         index.write(&*disk).unwrap();
+        index.publish(&*disk).unwrap();
         let bytes = disk.read(Path::new(PATH));
         assert_eq!(bytes.len(), 36);
         assert_eq!(bytes[12..24], [0, 0, 0, 0, 0, 0, 5, 220, 0, 0, 0, 30]);

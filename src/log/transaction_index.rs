@@ -82,6 +82,11 @@ impl TransactionIndex {
         Ok(Some(index))
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
     /// Adds a transaction whose marker lies behind all others. Nothing has changed when this fails.
     pub fn append(&mut self, disk: &dyn Disk, aborted: &AbortedTransaction) -> Result<(), LogError> {
         let file = self.file(disk)?;

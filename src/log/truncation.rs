@@ -8,7 +8,7 @@ use super::checkpoint;
 use super::error::{LogError, OnPath};
 use super::partition_log::{ActiveSegment, PartitionLog, create_segment, jitter};
 use super::producers_at::{load_producers, remove_snapshots};
-use super::segment::{INDEX, LOG, SNAPSHOT, TIME_INDEX, TRANSACTION_INDEX, segment_path};
+use super::segment::{FILES, segment_path};
 use super::view::{Part, SealedSegment};
 use crate::runtime::{Disk, Event};
 use crate::types::{Offset, Timestamp};
@@ -85,12 +85,16 @@ impl PartitionLog {
         let segment = self.active.segment.clone();
         let first_cut = segment.find(&*disk, offset, self.active.size, Access::Blocking)?;
         if let Some(batch) = first_cut {
-            self.log_end = offset.min(batch.header.base_offset.max(segment.base_offset()));
+            if batch.header.base_offset < self.log_start {
+                // The batch that goes whole holds the log start: nothing that counts is left.
+                return self.restart_at(self.log_start, now);
+            }
+            self.lower_end(offset.min(batch.header.base_offset.max(segment.base_offset())));
             let size = batch.position;
             self.active.since_entry = segment.truncate(&*disk, size, self.log_end, true)?;
             self.active.size = size;
         } else {
-            self.log_end = offset.min(self.log_end);
+            self.lower_end(offset.min(self.log_end));
         }
         if self.active.size == 0 {
             self.active.first_timestamp = None;
@@ -101,7 +105,6 @@ impl PartitionLog {
         disk.sync_dir(&self.directory).on("sync", &self.directory)?;
         let parts: Vec<Part<'_>> = self.parts().collect();
         self.producers = load_producers(&*disk, &self.directory, &parts, self.log_end, now, &self.config)?;
-        self.high_watermark = self.high_watermark.min(self.log_end);
         self.producers.note_high_watermark(self.high_watermark);
         Ok(())
     }
@@ -121,10 +124,18 @@ impl PartitionLog {
         };
         let gone = std::mem::replace(&mut self.active, active);
         self.sealed = rest.into();
-        self.log_end = last.end_offset;
+        self.lower_end(last.end_offset);
         self.durability.truncated(self.log_end);
         remove_segment(&*self.disk, &self.directory, gone.segment.base_offset())?;
         self.disk.sync_dir(&self.directory).on("sync", &self.directory)
+    }
+
+    /// The log end and what must not lie behind it, in one step: a disk that fails in the middle of a cut
+    /// leaves a log that can still be shown.
+    fn lower_end(&mut self, end: Offset) {
+        self.log_end = end;
+        self.high_watermark = self.high_watermark.min(end);
+        self.log_start = self.log_start.min(end);
     }
 
     fn restart_at(&mut self, offset: Offset, now: Timestamp) -> Result<(), LogError> {
@@ -157,7 +168,7 @@ impl PartitionLog {
 /// Removes the files of a segment, its batches first: what is left of the others is cleared away at the next
 /// start.
 pub(super) fn remove_segment(disk: &dyn Disk, directory: &Path, base_offset: Offset) -> Result<(), LogError> {
-    for suffix in [LOG, INDEX, TIME_INDEX, TRANSACTION_INDEX, SNAPSHOT] {
+    for suffix in FILES {
         let path = segment_path(directory, base_offset, suffix);
         match disk.remove(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

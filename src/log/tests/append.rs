@@ -275,6 +275,33 @@ fn a_full_disk_undoes_the_append_and_other_errors_end_the_log() {
 }
 
 #[test]
+fn a_cut_inside_of_the_batch_that_holds_the_log_start_leaves_an_empty_log() {
+    let rig = Rig::new(LogConfig::default());
+    let mut log = rig.create();
+    append(&mut log, 0, &["a", "b", "c", "d"]);
+    append(&mut log, 0, &["e"]);
+    log.set_high_watermark(Offset(5));
+    log.increment_log_start(Offset(2)).unwrap();
+    let cut = log.truncate_to(Offset(3), Timestamp(0)).unwrap();
+    assert_eq!((cut.log_end, log.log_start(), log.high_watermark()), (Offset(2), Offset(2), Offset(2)));
+    assert_eq!(append(&mut log, 1, &["f"]), 2);
+    assert_eq!(contents(&log).len(), 1);
+}
+
+#[test]
+fn a_disk_that_fails_in_the_middle_of_a_cut_takes_the_log_offline() {
+    let rig = Rig::new(tiny());
+    let mut log = rig.create();
+    for _ in 0..20 {
+        append(&mut log, 0, &["value"]);
+    }
+    log.set_high_watermark(Offset(20));
+    rig.disk.fail_syncs(true);
+    assert!(matches!(log.truncate_to(Offset(3), Timestamp(0)), Err(LogError::Io { .. })));
+    assert!(log.check_online().is_err());
+}
+
+#[test]
 fn reads_that_would_wait_say_so() {
     let rig = Rig::new(tiny());
     let mut log = rig.create();

@@ -173,9 +173,11 @@ fn indexes_are_made_anew_when_they_are_missing_or_not_to_be_believed() {
         ];
         for spoil in spoils {
             spoil(&rig.disk, &path);
-            let (log, recovered) = rig.try_open(CLEAN).unwrap();
+            let (mut log, recovered) = rig.try_open(CLEAN).unwrap();
             assert_eq!(values(&log), expected(20));
             assert_eq!((recovered.indexes_rebuilt, recovered.segments_scanned), (1, 0));
+            assert!(!rig.disk.has(&path), "it has no name until it is durable");
+            log.flush_blocking().unwrap();
             assert_eq!(rig.disk.read(&path), good);
         }
     }
@@ -248,12 +250,59 @@ fn producers_come_back_from_snapshots_and_batches() {
 }
 
 #[test]
+fn an_index_that_was_not_synced_is_not_believed_below_the_recovery_point() {
+    let rig = Rig::new(tiny());
+    let mut log = rig.create();
+    for index in 0..9 {
+        append(&mut log, 0, &[&format!("v{index:02}")]);
+    }
+    log.flush_blocking().unwrap();
+    // The segment is full: its indexes are written when the next batch rolls it, behind the flush.
+    append(&mut log, 0, &["v09"]);
+    let index = "/data/t-0/00000000000000000000.timeindex";
+    assert!(!rig.disk.has(index));
+    let crashed = Rig::on(rig.disk.crashed(), tiny());
+    let (log, recovered) = crashed.recover(9);
+    assert_eq!((values(&log), recovered.indexes_rebuilt), (expected(10), 1));
+    log_flushed_and_cut(log, &crashed, index);
+}
+
+/// A flush gives the index its name; whatever changes it takes that away first.
+fn log_flushed_and_cut(mut log: PartitionLog, rig: &Rig, index: &str) {
+    log.flush_blocking().unwrap();
+    assert!(rig.disk.power_lost().has(index));
+    log.truncate_to(Offset(0), Timestamp(0)).unwrap();
+    assert!(!rig.disk.power_lost().has(index));
+}
+
+#[test]
+fn snapshots_of_batches_that_are_lost_are_removed_for_good() {
+    let rig = Rig::new(tiny());
+    let mut log = rig.create();
+    for sequence in 0..20 {
+        log.append_as_leader(&sent(1, 0, sequence, false, &["x"]), LeaderEpoch(0), CLIENT, Timestamp(0))
+            .unwrap();
+    }
+    let last = rig.disk.names(DIRECTORY).into_iter().rfind(|name| name.ends_with(".snapshot")).unwrap();
+    // A power loss leaves the name of the newest snapshot, and of the segments the first one.
+    for name in rig.disk.names(DIRECTORY) {
+        let keeps = name.starts_with("00000000000000000000") || name.contains('.') && !name.starts_with('0');
+        if !keeps && name != last {
+            rig.disk.remove(&Path::new(DIRECTORY).join(name)).unwrap();
+        }
+    }
+    let (log, _) = rig.recover(0);
+    assert!(log.log_end() < Offset(18));
+    assert!(!rig.disk.power_lost().has(Path::new(DIRECTORY).join(&last)), "{last}");
+}
+
+#[test]
 fn leftovers_of_cleaning_and_deletion_are_cleared_away() {
     let rig = Rig::new(tiny());
     filled(&rig);
     let second = "/data/t-0/00000000000000000009";
     let bytes = rig.disk.read(format!("{second}.log"));
-    for name in ["00000000000000000000.log.deleted", "00000000000000000003.index", "x.tmp"] {
+    for name in ["00000000000000000000.log.deleted", "00000000000000000003.index", "leftover.tmp"] {
         rig.disk.put(format!("{DIRECTORY}/{name}"), b"leftover");
     }
     rig.disk.put(format!("{DIRECTORY}/00000000000000000009.log.cleaned"), b"half");
@@ -263,7 +312,7 @@ fn leftovers_of_cleaning_and_deletion_are_cleared_away() {
     let (log, _) = rig.recover(20);
     assert_eq!(values(&log), expected(20));
     let names = rig.disk.names(DIRECTORY);
-    let gone = ["deleted", "cleaned", "swap", "tmp", "03.index", "04.snapshot"];
+    let gone = ["deleted", "cleaned", "swap", "leftover.tmp", "03.index", "04.snapshot"];
     assert!(names.iter().all(|name| !gone.iter().any(|end| name.ends_with(end))), "{names:?}");
     assert!(names.contains(&"00000000000000000000.checkpoint".to_owned()));
     // A complete swap takes the place of the segments that it was made of.
