@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use vltava_sim::scenario;
+use vltava_sim::scenario::{self, Scenario};
 use vltava_sim::world::Outcome;
 
 const USAGE: &str = "\
-Usage: cargo sim run --seeds N [--start N] [--jobs N] [--hashes]
-       cargo sim replay SEED [--trace]
+Usage: cargo sim run --seeds N [--start N] [--jobs N] [--hashes] [--scenario NAME]
+       cargo sim replay SEED [--trace] [--scenario NAME]
 
 run     runs seeds side by side, one for each core unless --jobs says otherwise, and prints a summary.
         --hashes prints one line for each seed instead, in order: the seed and the hash of its trace.
@@ -17,6 +17,11 @@ replay  runs one seed; --trace prints what happened in it.
 Exits with 1 when a seed fails.";
 
 /// What was asked for.
+struct Request {
+    scenario: &'static Scenario,
+    command: Command,
+}
+
 enum Command {
     Run { seeds: u64, start: u64, jobs: u64, hashes: bool },
     Replay { seed: u64, trace: bool },
@@ -24,52 +29,57 @@ enum Command {
 
 /// Does what the arguments ask for.
 pub fn main() -> ExitCode {
-    match parse(std::env::args().skip(1)) {
-        Ok(Command::Run { seeds, start, jobs, hashes }) => Campaign::new(start, seeds, hashes).run(jobs),
-        Ok(Command::Replay { seed, trace }) => replay(seed, trace),
+    let request = match parse(std::env::args().skip(1)) {
+        Ok(request) => request,
         Err(problem) => {
-            eprintln!("{problem}\n\n{USAGE}");
-            ExitCode::from(2)
+            let names: Vec<&str> = scenario::ALL.iter().map(|scenario| scenario.name).collect();
+            eprintln!("{problem}\n\n{USAGE}\nScenarios: {}.", names.join(", "));
+            return ExitCode::from(2);
         }
-    }
-}
-
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
-    let command = arguments.next().ok_or("A command is missing.")?;
-    let number = |text: Option<String>, name: &str| {
-        let text = text.ok_or_else(|| format!("{name} needs a number."))?;
-        text.parse::<u64>().map_err(|_| format!("{name} needs a number, not {text}."))
     };
-    match command.as_str() {
-        "run" => {
-            let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-            let (mut seeds, mut start, mut jobs, mut hashes) = (None, 0, cores, false);
-            while let Some(option) = arguments.next() {
-                match option.as_str() {
-                    "--seeds" => seeds = Some(number(arguments.next(), "--seeds")?),
-                    "--start" => start = number(arguments.next(), "--start")?,
-                    "--jobs" => jobs = number(arguments.next(), "--jobs")?.max(1),
-                    "--hashes" => hashes = true,
-                    other => return Err(format!("There is no option {other}.")),
-                }
-            }
-            let seeds = seeds.ok_or("--seeds is missing.")?;
-            Ok(Command::Run { seeds, start, jobs, hashes })
+    match request.command {
+        Command::Run { seeds, start, jobs, hashes } => {
+            Campaign::new(request.scenario, start, seeds, hashes).run(jobs)
         }
-        "replay" => {
-            let seed = number(arguments.next(), "replay")?;
-            match arguments.next().as_deref() {
-                None => Ok(Command::Replay { seed, trace: false }),
-                Some("--trace") => Ok(Command::Replay { seed, trace: true }),
-                Some(other) => Err(format!("There is no option {other}.")),
-            }
-        }
-        other => Err(format!("There is no command {other}.")),
+        Command::Replay { seed, trace } => replay(request.scenario, seed, trace),
     }
 }
 
-fn replay(seed: u64, trace: bool) -> ExitCode {
-    let outcome = scenario::run(seed, trace);
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Request, String> {
+    let command = arguments.next().ok_or("A command is missing.")?;
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let (mut scenario, mut trace, mut hashes) = (&scenario::ALL[0], false, false);
+    let (mut seeds, mut start, mut jobs) = (None, 0, cores);
+    let seed = if command == "replay" { Some(number(arguments.next(), "replay")?) } else { None };
+    while let Some(option) = arguments.next() {
+        match (command.as_str(), option.as_str()) {
+            (_, "--scenario") => {
+                let name = arguments.next().unwrap_or_default();
+                scenario = Scenario::named(&name).ok_or_else(|| format!("There is no scenario {name:?}."))?;
+            }
+            ("run", "--seeds") => seeds = Some(number(arguments.next(), "--seeds")?),
+            ("run", "--start") => start = number(arguments.next(), "--start")?,
+            ("run", "--jobs") => jobs = number(arguments.next(), "--jobs")?.max(1),
+            ("run", "--hashes") => hashes = true,
+            ("replay", "--trace") => trace = true,
+            (_, other) => return Err(format!("There is no option {other}.")),
+        }
+    }
+    let command = match (command.as_str(), seed) {
+        ("run", _) => Command::Run { seeds: seeds.ok_or("--seeds is missing.")?, start, jobs, hashes },
+        (_, Some(seed)) => Command::Replay { seed, trace },
+        (other, None) => return Err(format!("There is no command {other}.")),
+    };
+    Ok(Request { scenario, command })
+}
+
+fn number(text: Option<String>, name: &str) -> Result<u64, String> {
+    let text = text.ok_or_else(|| format!("{name} needs a number."))?;
+    text.parse().map_err(|_| format!("{name} needs a number, not {text}."))
+}
+
+fn replay(scenario: &Scenario, seed: u64, trace: bool) -> ExitCode {
+    let outcome = scenario.run(seed, trace);
     print!("{}", outcome.trace.text.unwrap_or_default());
     let seconds = outcome.nanos as f64 / 1e9;
     println!(
@@ -87,6 +97,7 @@ fn replay(seed: u64, trace: bool) -> ExitCode {
 
 /// Seeds that are run side by side and reported in order.
 struct Campaign {
+    scenario: &'static Scenario,
     start: u64,
     end: u64,
     hashes: bool,
@@ -107,9 +118,10 @@ struct Report {
 }
 
 impl Campaign {
-    fn new(start: u64, seeds: u64, hashes: bool) -> Campaign {
+    fn new(scenario: &'static Scenario, start: u64, seeds: u64, hashes: bool) -> Campaign {
         let report = Mutex::new(Report { printed: start, ..Report::default() });
-        Campaign { start, end: start.saturating_add(seeds), hashes, next: AtomicU64::new(start), report }
+        let (end, next) = (start.saturating_add(seeds), AtomicU64::new(start));
+        Campaign { scenario, start, end, hashes, next, report }
     }
 
     fn run(&self, jobs: u64) -> ExitCode {
@@ -141,8 +153,8 @@ impl Campaign {
             if seed >= self.end {
                 return;
             }
-            let outcome = scenario::run(seed, false);
-            self.report().add(seed, outcome, self.hashes);
+            let outcome = self.scenario.run(seed, false);
+            self.report().add(self.scenario, seed, outcome, self.hashes);
         }
     }
 
@@ -152,7 +164,7 @@ impl Campaign {
 }
 
 impl Report {
-    fn add(&mut self, seed: u64, outcome: Outcome<()>, hashes: bool) {
+    fn add(&mut self, scenario: &Scenario, seed: u64, outcome: Outcome<()>, hashes: bool) {
         self.waiting.insert(seed, outcome);
         while let Some(outcome) = self.waiting.remove(&self.printed) {
             let seed = self.printed;
@@ -167,7 +179,11 @@ impl Report {
             }
             if let Err(reason) = outcome.result {
                 self.failed += 1;
-                eprintln!("seed {seed} failed: {reason}; replay it with: cargo sim replay {seed} --trace");
+                let name = scenario.name;
+                eprintln!(
+                    "seed {seed} failed: {reason}; replay it with: \
+                     cargo sim replay {seed} --trace --scenario {name}"
+                );
             }
         }
     }

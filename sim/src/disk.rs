@@ -43,6 +43,8 @@ pub struct DiskFaults {
     pub reopened_handle: f64,
     /// The kernel writes a dirty page back by itself after a write.
     pub write_back: f64,
+    /// Pages reach the device in another order than that of their places in the file.
+    pub reordered: f64,
     /// A read from the device finds a flipped bit, which stays.
     pub rot: f64,
     /// A sync writes one sector's page to a wrong place of the same file.
@@ -69,6 +71,7 @@ impl Default for DiskFaults {
             cold_read: 0.1,
             reopened_handle: 0.01,
             write_back: 0.02,
+            reordered: 0.3,
             rot: 0.0,
             misdirected: 0.0,
             cached_nanos: 2_000..20_000,
@@ -182,14 +185,14 @@ impl NodeDisk {
     /// The program is gone: its locks and handles too, and with the power what was not synced.
     pub(crate) fn crash(&self, how: Crash) {
         let mut state = self.lock();
-        let State { names, files, random, locks, crash_at, .. } = &mut *state;
+        let State { names, files, random, locks, crash_at, faults, .. } = &mut *state;
         locks.clear();
         *crash_at = None;
         if how == Crash::Power {
             let known = names.known_files();
             files.retain(|file, _| known.contains(file));
             for image in files.values_mut() {
-                image.lose_power(random);
+                image.lose_power(random, faults.reordered);
             }
             let (pending, kept) = names.lose_power(random);
             let numbers = [("node", self.node.number()), ("changes", pending), ("kept", kept)];

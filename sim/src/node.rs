@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::disk::NodeDisk;
 use crate::network::Network;
 use crate::trace::Trace;
+use crate::world::Observers;
 use madsim::runtime::{Handle, NodeHandle};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -56,6 +57,7 @@ pub struct Node {
     handle: Handle,
     /// Runs what the machine does without its program, such as waking it from a pause.
     kernel: NodeHandle,
+    observers: Arc<Observers>,
     executor_id: OnceLock<madsim::task::NodeId>,
     life: AtomicU64,
     alive: AtomicBool,
@@ -88,6 +90,7 @@ pub(crate) struct Parts {
     pub disk: Arc<NodeDisk>,
     pub handle: Handle,
     pub kernel: NodeHandle,
+    pub observers: Arc<Observers>,
     pub skew_ms: i64,
 }
 
@@ -102,6 +105,7 @@ impl Node {
             disk: parts.disk,
             handle: parts.handle,
             kernel: parts.kernel,
+            observers: parts.observers,
             executor_id: OnceLock::new(),
             life: AtomicU64::new(0),
             alive: AtomicBool::new(false),
@@ -235,6 +239,7 @@ impl Life {
         node.disk.crash(how);
         node.activity().pauses = 0;
         node.handle.kill(node.executor_id());
+        node.observers.crashed(node.id, how);
         node.changed.notify_waiters();
     }
 

@@ -170,6 +170,7 @@ impl World {
             disk: Arc::new(NodeDisk::new(inner.seed, id, inner.trace.clone())),
             handle: inner.handle.clone(),
             kernel: inner.kernel.clone(),
+            observers: inner.observers.clone(),
             skew_ms: skew,
         }));
         self.nodes().push(node.clone());
@@ -231,6 +232,12 @@ impl World {
         self.0.observers.lock().watching.push(Box::new(observer));
     }
 
+    /// Calls `observer` whenever a life ends, in the moment in which it does: it must not call into the
+    /// world.
+    pub fn on_crash(&self, observer: impl FnMut(NodeId, Crash) + Send + 'static) {
+        self.0.observers.lock().mourning.push(Box::new(observer));
+    }
+
     fn nodes(&self) -> MutexGuard<'_, Vec<Arc<Node>>> {
         self.0.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -245,6 +252,7 @@ type Observer = Box<dyn FnMut(NodeId, &Event) + Send>;
 #[derive(Default)]
 struct Observing {
     watching: Vec<Observer>,
+    mourning: Vec<Box<dyn FnMut(NodeId, Crash) + Send>>,
     sometimes: BTreeMap<&'static str, u64>,
 }
 
@@ -259,12 +267,20 @@ impl Observers {
         }
     }
 
+    pub(crate) fn crashed(&self, node: NodeId, how: Crash) {
+        for observer in &mut self.lock().mourning {
+            observer(node, how);
+        }
+    }
+
     fn sometimes(&self) -> BTreeMap<&'static str, u64> {
         self.lock().sometimes.clone()
     }
 
     fn clear(&self) {
-        self.lock().watching.clear();
+        let mut observing = self.lock();
+        observing.watching.clear();
+        observing.mourning.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, Observing> {

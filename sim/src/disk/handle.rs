@@ -401,7 +401,7 @@ impl SimulatedFile for OpenFile {
             let image = files.get_mut(&file).expect("it was there a moment ago");
             write_prefix(image, slices, offset, room);
             if random.chance(faults.write_back) {
-                image.write_back(random);
+                image.write_back(random, faults.reordered);
             }
             if room < wanted { Err(errno(28)) } else { Ok(()) }
         })?;

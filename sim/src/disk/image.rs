@@ -26,7 +26,7 @@ pub(super) struct Image {
 enum Fate {
     Lost,
     Kept,
-    /// Those below this page are kept.
+    /// Those in front of this one are kept.
     Below(u64),
     /// Each for itself.
     Each(f64),
@@ -85,11 +85,12 @@ impl Image {
     }
 
     /// The kernel writes one dirty page back by itself, as it may at any time.
-    pub(super) fn write_back(&mut self, random: &mut Random) {
+    pub(super) fn write_back(&mut self, random: &mut Random, reordered: f64) {
         if self.truncated.is_some() || self.dirty.is_empty() {
             return;
         }
-        let chosen = random.below(self.dirty.len() as u64) as usize;
+        let choices = if random.chance(reordered) { self.dirty.len() as u64 } else { 1 };
+        let chosen = random.below(choices) as usize;
         let page = *self.dirty.keys().nth(chosen).expect("the choice lies within the length");
         let mask = self.dirty.remove(&page).expect("it was there a moment ago");
         self.put_on_device(page, mask);
@@ -169,8 +170,9 @@ impl Image {
         shorter..self.cache.length + 1
     }
 
-    /// Power is lost: the cache is gone, and of what was not synced any part may have reached the device.
-    pub(super) fn lose_power(&mut self, random: &mut Random) {
+    /// Power is lost: the cache is gone, and of what was not synced any part may have reached the device. It
+    /// is a beginning of it, unless with probability `reordered` it is any subset.
+    pub(super) fn lose_power(&mut self, random: &mut Random, reordered: f64) {
         let truncation_lost = self.truncated.is_some() && random.chance(0.5);
         if truncation_lost {
             // What was written behind the cut went to blocks that the old length does not lead to.
@@ -179,16 +181,17 @@ impl Image {
         } else {
             self.apply_truncation();
         }
-        let last = self.dirty.keys().next_back().map_or(0, |page| page + 1);
-        let fate = match random.below(10) {
-            0..3 => Fate::Lost,
-            3..5 => Fate::Kept,
-            5..7 => Fate::Below(random.below(last + 1)),
-            _ => Fate::Each(0.5),
+        let first = self.dirty.keys().next().map_or(0, |page| page * SECTORS);
+        let end = self.dirty.keys().next_back().map_or(0, |page| (page + 1) * SECTORS);
+        let fate = match random.below(4) {
+            _ if random.chance(reordered) => Fate::Each(0.5),
+            0 => Fate::Lost,
+            1 => Fate::Kept,
+            _ => Fate::Below(random.range(&(first..end + 1))),
         };
         for (page, mask) in std::mem::take(&mut self.dirty) {
-            let kept = (0..SECTORS).filter(|_| fate.keeps(page, random)).fold(0, |kept, s| kept | 1 << s);
-            self.device.copy_sectors(&self.cache, page, mask & kept);
+            let kept = (0..SECTORS).filter(|sector| fate.keeps(page * SECTORS + sector, random));
+            self.device.copy_sectors(&self.cache, page, mask & kept.fold(0, |kept, s| kept | 1 << s));
         }
         if !truncation_lost && self.cache.length > self.device.length {
             let length = match random.below(4) {
@@ -223,11 +226,11 @@ impl Image {
 }
 
 impl Fate {
-    fn keeps(&self, page: u64, random: &mut Random) -> bool {
+    fn keeps(&self, sector: u64, random: &mut Random) -> bool {
         match self {
             Fate::Lost => false,
             Fate::Kept => true,
-            Fate::Below(limit) => page < *limit,
+            Fate::Below(limit) => sector < *limit,
             Fate::Each(probability) => random.chance(*probability),
         }
     }
@@ -254,7 +257,7 @@ mod tests {
     fn outcomes(image: &Image) -> Vec<Vec<u8>> {
         let lose = |seed| {
             let mut lost = image.clone();
-            lost.lose_power(&mut Random::stream(seed, "test", 0));
+            lost.lose_power(&mut Random::stream(seed, "test", 0), 0.5);
             bytes(&lost)
         };
         (0..200).map(lose).collect()
@@ -298,7 +301,7 @@ mod tests {
             image.fail_sync(&mut random, true);
             assert_eq!(bytes(&image), [2; 4096], "readers still see the new bytes");
             image.sync();
-            image.lose_power(&mut random);
+            image.lose_power(&mut random, 0.5);
             dropped |= bytes(&image).contains(&1);
         }
         assert!(dropped, "although the second sync succeeded");
@@ -308,7 +311,7 @@ mod tests {
     fn what_the_kernel_wrote_back_by_itself_survives() {
         let mut image = Image::default();
         image.write(&[1; 100], 0);
-        image.write_back(&mut Random::stream(0, "test", 0));
+        image.write_back(&mut Random::stream(0, "test", 0), 0.0);
         image.write(&[2; 100], 0);
         let outcomes = outcomes(&image);
         assert!(outcomes.iter().any(|bytes| *bytes == [1; 100]), "the version between");
