@@ -1,8 +1,7 @@
 //! A disk in memory that tells what was written from what would survive a power loss, and a runtime on it.
 //!
 //! Files and directories each have what readers see and what is durable; `sync_data` and `sync_dir` copy
-//! the one to the
-//! other. Faults are set by the test. One thread is enough for it.
+//! the one to the other. Faults are set by the test. One thread is enough for it.
 
 use crate::runtime::{
     BoxFuture, DirectoryEntry, Disk, DiskLock, Environment, Event, File, Metadata, OpenOptions, Runtime,

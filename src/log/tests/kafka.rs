@@ -1,6 +1,5 @@
 //! A partition that Apache Kafka 4.3.1 wrote: five producers with one codec each, two of them with
-//! transactions, half of
-//! which they aborted. The first segment had been deleted when the broker stopped.
+//! transactions, half of which they aborted. The first segment had been deleted when the broker stopped.
 
 use super::*;
 
