@@ -1,5 +1,4 @@
 //! The program: builds tokio's runtime, opens the log of events, and hands over to the command line.
-#![expect(clippy::disallowed_types, reason = "tokio's runtime is built here and nowhere else")]
 
 use clap::Parser;
 use std::io::IsTerminal;

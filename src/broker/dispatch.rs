@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// What a handler gives back.
 pub enum Reply {
     /// The response.
-    Ready(Response),
+    Ready(Box<Response>),
     /// The request has taken effect, its response follows; later requests go on.
     Waiting(BoxFuture<'static, Response>),
     /// The request takes effect within the future; later requests of the connection wait for it.
@@ -25,7 +25,7 @@ pub enum Reply {
 
 impl<R: Into<Response>> From<R> for Reply {
     fn from(response: R) -> Reply {
-        Reply::Ready(response.into())
+        Reply::Ready(Box::new(response.into()))
     }
 }
 

@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn a_full_cache_evicts_only_what_is_old() {
         let sessions = FetchSessions::new(1);
-        let mut open = |candidate, now| {
+        let open = |candidate, now| {
             let plan = sessions.begin(&request(0, 0, &[(0, 0)]), false, now).unwrap();
             sessions.finish(&plan, vec![data(0, 0)], candidate, now).0
         };

@@ -49,7 +49,7 @@ struct Owed {
 }
 
 enum State {
-    Ready(Response),
+    Ready(Box<Response>),
     Waiting(BoxFuture<'static, Response>),
     /// Like `Waiting`, and no later request is handled before it is ready.
     Exclusive(BoxFuture<'static, Response>),
@@ -170,7 +170,7 @@ impl Pipeline {
             let Some(front) = self.owed.front_mut() else { break };
             if let State::Waiting(future) | State::Exclusive(future) = &mut front.state {
                 let Poll::Ready(response) = Pin::new(future).poll(cx) else { break };
-                front.state = State::Ready(response);
+                front.state = State::Ready(Box::new(response));
             }
             let Some(Owed { context, state: State::Ready(response) }) = self.owed.pop_front() else {
                 unreachable!("the front was made ready above")

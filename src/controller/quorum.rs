@@ -110,7 +110,6 @@ struct Inner {
     /// What a leader's append asks to be sent; carried out by whoever takes the next input.
     deferred: Effects,
     waiting: BTreeMap<ReplyToken, oneshot::Sender<raft::Response>>,
-    next_token: u64,
     /// The deadline that the timer waits for.
     armed: Option<Instant>,
 }
@@ -138,7 +137,6 @@ impl Quorum {
             metadata_version,
             deferred: Effects::default(),
             waiting: BTreeMap::new(),
-            next_token: 0,
             armed: None,
         };
         let quorum = Quorum(Arc::new(Shared {
@@ -346,7 +344,10 @@ impl Quorum {
             let moved = self.0.deadline_moved.notified();
             let due = match deadline {
                 Some(at) => race(moved, self.0.runtime.sleep_until(at)).await,
-                None => Either::Left(moved.await),
+                None => {
+                    moved.await;
+                    Either::Left(())
+                }
             };
             if due == Either::Right(()) {
                 self.process(Input::Tick).await;
@@ -463,8 +464,7 @@ impl ReplicatedLog for Quorum {
         );
         inner.metadata_version = version_after(inner.metadata_version, &content);
         let summary = BatchSummary { base: at, end, epoch, control: Vec::new() };
-        let (timestamp, size) = (now, batch.size_in_bytes() as u64);
-        inner.tail.push_back(TailBatch { summary: summary.clone(), timestamp, size, content });
+        inner.tail.push_back(TailBatch { summary: summary.clone(), content });
         let now = self.0.runtime.now();
         let effects = inner.raft.step(now, Input::Appended(summary));
         assert!(effects.persist.is_none() && effects.append.is_empty(), "an append changes no role");

@@ -48,9 +48,10 @@ impl Node {
         };
         format(&runtime, &format_options).expect("an empty directory is formatted");
         let disk = runtime.disk();
-        let loaded = LogDirectories::load(&*disk, &[directory.clone()], &directory, None, &mut || {
-            unreachable!("it has an id")
-        });
+        let loaded =
+            LogDirectories::load(&*disk, std::slice::from_ref(&directory), &directory, None, &mut || {
+                unreachable!("it has an id")
+            });
         let loaded = loaded.expect("it was formatted");
         let overrides = overrides.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         let endpoint =

@@ -198,7 +198,7 @@ impl PartitionLog {
     /// Notes how a flush ended. A failure for lack of room changes nothing; any other takes the log offline.
     pub fn finish_flush(&mut self, plan: FlushPlan, result: Result<(), LogError>) -> Result<(), LogError> {
         let current = self.durability.in_flight.as_ref();
-        if !current.is_some_and(|current| current.ticket.as_ptr() == Arc::as_ptr(&plan.ticket)) {
+        if current.is_none_or(|current| current.ticket.as_ptr() != Arc::as_ptr(&plan.ticket)) {
             // The log was cut meanwhile: what was synced proves nothing.
             return result.map_err(|error| self.failed(error));
         }

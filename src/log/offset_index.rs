@@ -71,11 +71,6 @@ impl OffsetIndex {
         self.entries.len()
     }
 
-    /// Whether there are no entries.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Whether an index of `max_bytes` would have no room for another entry.
     pub fn is_full(&self, max_bytes: u32) -> bool {
         self.len() >= max_bytes / ENTRY_BYTES as u32
@@ -227,7 +222,7 @@ mod tests {
             index.publish(&*disk).unwrap();
             assert_eq!(disk.read(Path::new(PATH)).len() as u32, 8 * (cut + 1));
             index.truncate(&*disk, 0).unwrap();
-            assert!(index.is_empty() && index.last().is_none());
+            assert!(index.len() == 0 && index.last().is_none());
             assert!(!disk.has(Path::new(PATH)), "its name went before its entries");
         }
     }
@@ -237,7 +232,7 @@ mod tests {
         let disk = MemoryDisk::new();
         let open =
             |log_bytes| OffsetIndex::open(&*disk, PathBuf::from(PATH), Offset(100), log_bytes).unwrap();
-        assert!(open(0).unwrap().is_empty() && open(10).is_none(), "missing is empty, if the log is");
+        assert!(open(0).unwrap().len() == 0 && open(10).is_none(), "missing is empty, if the log is");
         let file = disk.open(Path::new(PATH), OpenOptions::CREATE).unwrap();
         file.set_len(10 << 20).unwrap();
         assert!(open(1 << 30).is_none(), "zeros are no entries");

@@ -10,7 +10,7 @@ use super::producer_state::CompletedTransaction;
 use crate::runtime::{Disk, File, OpenOptions};
 use crate::types::{Offset, ProducerId};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const ENTRY_BYTES: usize = 34;
 /// Entries that are read at a time when the index is searched.
@@ -211,6 +211,7 @@ fn parse(entry: &[u8]) -> Option<AbortedTransaction> {
 mod tests {
     use super::*;
     use crate::log::testing::MemoryDisk;
+    use std::path::Path;
 
     const PATH: &str = "/00000000000000000000.txnindex";
 

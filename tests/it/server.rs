@@ -1,4 +1,9 @@
 //! The real program as a child process on a free port, with its data in a directory of its own, and a raw connection to it.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it is a client from outside, on real sockets"
+)]
 
 use bytes::{Bytes, BytesMut};
 use std::io::{BufRead, BufReader, Read, Write};

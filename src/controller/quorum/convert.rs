@@ -8,10 +8,6 @@ use crate::protocol::control_records::{
 use crate::raft::{ControlRecord, Endpoint, OffsetAndEpoch, ReplicaKey, Voter, VoterSet};
 use crate::types::{NodeId, Offset};
 
-pub(super) fn snapshot_id(point: OffsetAndEpoch) -> SnapshotId {
-    SnapshotId { offset: point.offset, epoch: point.epoch }
-}
-
 pub(super) fn point(id: SnapshotId) -> OffsetAndEpoch {
     OffsetAndEpoch { offset: id.offset, epoch: id.epoch }
 }

@@ -14,7 +14,7 @@ use crate::protocol::records::{RecordBatch, batches};
 use crate::raft::quorum_state::{self, QUORUM_STATE_FILE, QUORUM_STATE_MAX_BYTES};
 use crate::raft::{BatchSummary, ElectionState, LogView, VoterSet};
 use crate::runtime::{Disk, Runtime};
-use crate::types::{NodeId, Offset, Timestamp, TopicPartition, Uuid};
+use crate::types::{NodeId, Offset, TopicPartition, Uuid};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,8 +26,6 @@ const READ_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct TailBatch {
     pub(super) summary: BatchSummary,
-    pub(super) timestamp: Timestamp,
-    pub(super) size: u64,
     pub(super) content: BatchContent,
 }
 
@@ -46,8 +44,7 @@ impl TailBatch {
             epoch: header.partition_leader_epoch,
             control,
         };
-        let size = batch.size_in_bytes() as u64;
-        Ok(TailBatch { summary, timestamp: header.max_timestamp, size, content })
+        Ok(TailBatch { summary, content })
     }
 }
 
@@ -57,8 +54,6 @@ pub(super) struct Opened {
     pub(super) view: LogView,
     /// What the latest snapshot says.
     pub(super) image: MetadataImage,
-    /// Snapshots that a newer one covers, oldest first.
-    pub(super) old_snapshots: Vec<SnapshotId>,
     /// Every batch behind the latest snapshot.
     pub(super) tail: VecDeque<TailBatch>,
     pub(super) election: ElectionState,
@@ -106,7 +101,7 @@ pub(super) fn open(runtime: &Runtime, options: &QuorumOptions) -> Result<Opened,
     view.flush(view.end());
     snapshots.pop();
     let election = read_election(&*disk, directory)?;
-    Ok(Opened { log, view, image, old_snapshots: snapshots, tail, election })
+    Ok(Opened { log, view, image, tail, election })
 }
 
 fn open_log(runtime: &Runtime, options: &QuorumOptions) -> Result<PartitionLog, QuorumError> {

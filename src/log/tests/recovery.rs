@@ -232,7 +232,7 @@ fn producers_come_back_from_snapshots_and_batches() {
         log.append_as_leader(&batch, LeaderEpoch(0), CLIENT, Timestamp(0)).unwrap();
     }
     let snapshots = || rig.disk.names(DIRECTORY).into_iter().filter(|name| name.ends_with(".snapshot"));
-    let last = snapshots().last().unwrap();
+    let last = snapshots().next_back().unwrap();
     let duplicate = sent(3, 0, 9, true, &["x"]);
     for spoiled in [None, Some(0), Some(20)] {
         if let Some(at) = spoiled {
