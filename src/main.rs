@@ -23,7 +23,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Events go to standard error, one line each: as text on a terminal, as JSON elsewhere. `RUST_LOG` chooses levels.
+/// Events go to standard error, one line each: as text on a terminal, as JSON elsewhere. `RUST_LOG` chooses
+/// levels.
 fn log_events() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

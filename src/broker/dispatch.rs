@@ -1,5 +1,6 @@
-//! From a frame to the handler of its API, and from the handler's response to a frame. This table is the whole of what
-//! the broker serves: a key that is not in it is not advertised and closes the connection, as in Kafka.
+//! From a frame to the handler of its API, and from the handler's response to a frame. This table is the
+//! whole of what the broker serves: a key that is not in it is not advertised and closes the connection, as
+//! in Kafka.
 
 use super::api;
 use super::pipeline::CloseReason;
@@ -61,7 +62,8 @@ pub fn decode(
     let served = SERVED.contains(&key) && key.versions().contains(&version);
     let context = Arc::new(RequestContext { broker: broker.clone(), header, listener: listener.clone() });
     if key == ApiKey::ApiVersions && !served {
-        // Answered in version 0, whatever the body is: the client does not know yet what the broker speaks (KIP-511).
+        // Answered in version 0, whatever the body is: the client does not know yet what the broker speaks
+        // (KIP-511).
         return Ok((context, Request::ApiVersions(Default::default())));
     }
     if !served {

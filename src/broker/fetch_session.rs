@@ -1,8 +1,9 @@
-//! Fetch sessions (KIP-227): what a reader fetches is remembered, so that requests and responses carry only what changed.
+//! Fetch sessions (KIP-227): what a reader fetches is remembered, so that requests and responses carry only
+//! what changed.
 //!
-//! Invariants: there are at most `max.incremental.fetch.session.cache.slots` sessions; a session moves by one epoch a
-//! request, so a request that is repeated, lost or out of order is refused and never skips data. It knows offsets and
-//! sizes as the reader sent them, no logs.
+//! Invariants: there are at most `max.incremental.fetch.session.cache.slots` sessions; a session moves by one
+//! epoch a request, so a request that is repeated, lost or out of order is refused and never skips data. It
+//! knows offsets and sizes as the reader sent them, no logs.
 
 use crate::protocol::api::fetch::{FetchRequest, FetchableTopicResponse, PartitionData};
 use crate::types::{ErrorCode, Instant, Str, Uuid};
@@ -124,8 +125,8 @@ impl FetchSessions {
         Ok(FetchPlan { kind: Kind::Incremental { id, session }, partitions })
     }
 
-    /// The session id and the topics of the response: all of them for a first fetch, what changed for a later one.
-    /// `candidate_id` is the id that a new session may get.
+    /// The session id and the topics of the response: all of them for a first fetch, what changed for a later
+    /// one. `candidate_id` is the id that a new session may get.
     pub fn finish(
         &self,
         plan: &FetchPlan,
@@ -193,8 +194,8 @@ impl Cached {
 }
 
 impl Session {
-    /// Whether the response must tell this partition; then what it tells is remembered. A partition with data goes to the
-    /// end, so that the others get their turn first next time.
+    /// Whether the response must tell this partition; then what it tells is remembered. A partition with data
+    /// goes to the end, so that the others get their turn first next time.
     fn take_changed(&mut self, key: &PartitionKey, data: &PartitionData) -> bool {
         let Some((index, _, cached)) = self.partitions.get_full_mut(key) else { return true };
         let has_records = data.records.as_ref().is_some_and(|records| !records.is_empty());

@@ -1,8 +1,9 @@
 //! From configuration to a serving broker, and back to directories that say they were closed cleanly.
 //!
-//! Order of a start: listeners are bound and directories locked (what is taken fails at once), the controller comes up, logs are
-//! opened, the broker registers and is unfenced, and only then connections are accepted. A stop goes the other way: leadership
-//! is given up, logs are closed, the controller writes its last record, the locks go.
+//! Order of a start: listeners are bound and directories locked (what is taken fails at once), the controller
+//! comes up, logs are opened, the broker registers and is unfenced, and only then connections are accepted. A
+//! stop goes the other way: leadership is given up, logs are closed, the controller writes its last record,
+//! the locks go.
 
 use super::connections::Connections;
 use super::fetch_session::FetchSessions;
@@ -94,7 +95,8 @@ pub async fn start(runtime: Runtime, config: BrokerConfig) -> Result<RunningBrok
 }
 
 impl RunningBroker {
-    /// Stops cleanly: what was acknowledged is on the device, and either program can start on the directories.
+    /// Stops cleanly: what was acknowledged is on the device, and either program can start on the
+    /// directories.
     pub async fn stop(self) {
         let broker = &self.broker;
         let runtime = broker.runtime.clone();
@@ -125,8 +127,8 @@ async fn follow(
     }
 }
 
-/// What clients are told: `advertised.listeners`, or the listeners as they are. A listener on every interface is told by its
-/// host name, as Kafka does; that name is `localhost` unless configured.
+/// What clients are told: `advertised.listeners`, or the listeners as they are. A listener on every interface
+/// is told by its host name, as Kafka does; that name is `localhost` unless configured.
 fn advertised(config: &BrokerConfig, listeners: &[Endpoint]) -> Vec<Endpoint> {
     let configured = config.advertised_listeners();
     listeners

@@ -1,5 +1,5 @@
-//! The broker: connections, requests, and the answers to them. It owns no data: partitions are `replication`'s, cluster state is
-//! the controller's. It must not know the client library.
+//! The broker: connections, requests, and the answers to them. It owns no data: partitions are
+//! `replication`'s, cluster state is the controller's. It must not know the client library.
 
 mod api;
 mod connections;

@@ -1,9 +1,9 @@
-//! One client's connection: reads requests, lets them take effect in the order in which they came, and writes their
-//! responses in that order.
+//! One client's connection: reads requests, lets them take effect in the order in which they came, and writes
+//! their responses in that order.
 //!
-//! Invariant: a request whose response has to wait (for replication, for more data, for the disk) does not hold up the
-//! requests behind it, only their responses. What one read brought is handled before one write answers it. It must not
-//! know what a request means.
+//! Invariant: a request whose response has to wait (for replication, for more data, for the disk) does not
+//! hold up the requests behind it, only their responses. What one read brought is handled before one write
+//! answers it. It must not know what a request means.
 
 use super::dispatch::{self, Reply};
 use super::{Broker, RequestContext};
@@ -163,7 +163,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Encodes the responses at the front that are ready. Whether there was one that opens the way for more requests.
+    /// Encodes the responses at the front that are ready. Whether there was one that opens the way for more
+    /// requests.
     fn answer(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
         let full = !self.may_handle_more();
         while self.queue.len() + self.writer.len() <= MAX_QUEUED_RESPONSE_BYTES {

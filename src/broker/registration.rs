@@ -1,4 +1,5 @@
-//! The broker's side of its membership: it registers with the controller, beats its heart, and asks to leave (KIP-631).
+//! The broker's side of its membership: it registers with the controller, beats its heart, and asks to leave
+//! (KIP-631).
 
 use crate::config::{BrokerConfig, Endpoint};
 use crate::controller::{ControllerError, ControllerHandle};
@@ -13,7 +14,8 @@ use crate::types::{BrokerEpoch, ErrorCode, NodeId, Str, Uuid};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Pause before a registration that was refused is tried again: an earlier life of this broker may still hold its session.
+/// Pause before a registration that was refused is tried again: an earlier life of this broker may still hold
+/// its session.
 const RETRY: Duration = Duration::from_millis(100);
 /// How long a broker tries to register (`initial.broker.registration.timeout.ms` of Kafka is the same).
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);

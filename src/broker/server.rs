@@ -1,5 +1,5 @@
-//! Accepts connections and gives each its task. A listener that cannot accept for a moment tries again; a connection that
-//! fails or breaks the protocol ends alone.
+//! Accepts connections and gives each its task. A listener that cannot accept for a moment tries again; a
+//! connection that fails or breaks the protocol ends alone.
 
 use super::Broker;
 use super::pipeline::Pipeline;
@@ -48,7 +48,7 @@ pub async fn bind(
             port: endpoint.port,
             hint: match error.kind() {
                 io::ErrorKind::AddrInUse => {
-                    "another program, perhaps another broker, has that port: stop it, or give another port in listeners"
+                    "another program, perhaps a broker, has that port: stop it, or give another in listeners"
                 }
                 io::ErrorKind::PermissionDenied => {
                     "ports below 1024 need a privilege: give a higher one in listeners"

@@ -44,8 +44,8 @@ pub async fn open(
     runtime.offload("open log directories", move || open_blocking(&within, &config, &listeners)).await
 }
 
-/// Formats the log directories of `config`, as the single voter of a cluster, and tells which; those that are formatted
-/// already are refused, or left alone with `ignore_formatted`.
+/// Formats the log directories of `config`, as the single voter of a cluster, and tells which; those that are
+/// formatted already are refused, or left alone with `ignore_formatted`.
 pub fn format(
     runtime: &Runtime,
     config: &BrokerConfig,
@@ -135,8 +135,8 @@ fn format_options(
     }
 }
 
-/// Where the quorum reaches this node. Without a port of its own, it is the one behind that of the first listener, as people
-/// choose it; nothing listens there yet.
+/// Where the quorum reaches this node. Without a port of its own, it is the one behind that of the first
+/// listener, as people choose it; nothing listens there yet.
 fn controller_endpoint(config: &BrokerConfig, listeners: &[Endpoint]) -> (String, String, u16) {
     let first = listeners.first().map_or(0, |listener| listener.port);
     let endpoint = config.controller_listener();
@@ -154,7 +154,8 @@ impl Storage {
         self.directories.iter().map(|(id, ..)| *id).collect()
     }
 
-    /// The broker's epoch at its last stop, if every directory was closed cleanly by the same broker (KIP-966).
+    /// The broker's epoch at its last stop, if every directory was closed cleanly by the same broker
+    /// (KIP-966).
     pub fn previous_broker_epoch(&self) -> Option<BrokerEpoch> {
         let mut epochs = self.directories.iter().map(|(_, logs, _)| logs.clean_shutdown()?.broker_epoch);
         let first = epochs.next()??;

@@ -1,5 +1,6 @@
-//! `vltava format`: makes empty log directories into those of a node, as Kafka's `kafka-storage format` does. `serve` does it by
-//! itself where it is needed; this is for who wants to choose the cluster's id, or hands the directories to Kafka.
+//! `vltava format`: makes empty log directories into those of a node, as Kafka's `kafka-storage format` does.
+//! `serve` does it by itself where it is needed; this is for who wants to choose the cluster's id, or hands
+//! the directories to Kafka.
 
 use super::CliError;
 use super::serve::ConfigArgs;

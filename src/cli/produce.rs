@@ -32,7 +32,8 @@ pub struct Produce {
     #[arg(short = 'H', long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     header: Vec<(Bytes, Bytes)>,
     /// How batches are compressed: none, gzip, snappy, lz4 or zstd, perhaps with a level, as in zstd:9
-    #[arg(short = 'z', long, value_name = "CODEC[:LEVEL]", default_value = "none", value_parser = compression)]
+    #[arg(short = 'z', long, value_name = "CODEC[:LEVEL]", default_value = "none")]
+    #[arg(value_parser = compression)]
     compression: Compression,
     /// Who has to have a record before it counts as sent: nobody (0), the leader (1), or all replicas in
     /// sync. With all, a record is stored once and in order, however often it had to be sent

@@ -47,7 +47,7 @@ impl Serve {
         match race(running.stop(), signals.next()).await {
             Either::Left(()) => Ok(()),
             Either::Right(signal) => Err(CliError::new(format!(
-                "{signal} received again: the broker did not stop cleanly, its logs will be recovered at the next start"
+                "{signal} received again: the broker did not stop cleanly; its next start recovers its logs"
             ))),
         }
     }

@@ -132,8 +132,8 @@ impl ControllerMachine {
             factor = Some(replicas.len());
             let partition = self.new_partition(replicas).ok_or_else(|| {
                 invalid(format!(
-                    "All brokers specified in the manual partition assignment for partition {partition_index} are \
-                     fenced or in controlled shutdown."
+                    "All brokers specified in the manual partition assignment for partition \
+                     {partition_index} are fenced or in controlled shutdown."
                 ))
             })?;
             partitions.insert(*partition_index, partition);

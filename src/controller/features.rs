@@ -120,8 +120,8 @@ impl ControllerMachine {
             || update.upgrade_type == UNSAFE_DOWNGRADE;
         if level < present && (!may_fall || name == METADATA_VERSION) {
             return invalid(
-                "Can't downgrade the version of this feature without setting the upgrade type to either safe or \
-                 unsafe downgrade."
+                "Can't downgrade the version of this feature without setting the upgrade type to either \
+                 safe or unsafe downgrade."
                     .to_owned(),
             );
         }

@@ -67,8 +67,8 @@ pub enum QuorumError {
     Election { path: PathBuf, error: QuorumStateError },
     /// Records are missing between snapshot and log.
     #[error(
-        "the metadata log begins at {start}, but the newest snapshot ends at {snapshot}: records are missing; \
-         restore the directory from another controller"
+        "the metadata log begins at {start}, but the newest snapshot ends at {snapshot}: records are \
+         missing; restore the directory from another controller"
     )]
     Gap { start: Offset, snapshot: Offset },
     /// A snapshot ends inside a batch, or offsets jump.

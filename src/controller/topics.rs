@@ -174,8 +174,8 @@ impl ControllerMachine {
                     let replicas = nodes(&assignment.broker_ids);
                     self.check_assignment(&replicas, Some(factor))?;
                     partitions.push(self.new_partition(replicas).ok_or_else(|| {
-                        let sentence = "All brokers specified in the manual partition assignment for partition \
-                                        are fenced or in controlled shutdown.";
+                        let sentence = "All brokers specified in the manual partition assignment for \
+                                        partition are fenced or in controlled shutdown.";
                         (ErrorCode::InvalidReplicaAssignment, sentence.to_owned())
                     })?);
                 }

@@ -1,6 +1,6 @@
-//! `format`: makes empty directories into those of a node. Byte for byte Kafka 4.3's files, so that Kafka can start on
-//! them: `meta.properties` and `bootstrap.checkpoint` in each, `0-0.checkpoint` in the metadata directory of
-//! a dynamic quorum.
+//! `format`: makes empty directories into those of a node. Byte for byte Kafka 4.3's files, so that Kafka can
+//! start on them: `meta.properties` and `bootstrap.checkpoint` in each, `0-0.checkpoint` in the metadata
+//! directory of a dynamic quorum.
 
 use super::METADATA_DIRECTORY;
 use super::features::{METADATA_VERSION, MetadataVersion, check_level};

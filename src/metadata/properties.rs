@@ -1,4 +1,5 @@
-//! `meta.properties`: who a log directory belongs to. A file of Java properties, version 1 (KIP-785, KIP-858).
+//! `meta.properties`: who a log directory belongs to. A file of Java properties, version 1 (KIP-785,
+//! KIP-858).
 
 use crate::runtime::Disk;
 use crate::types::{NodeId, Str, Uuid};

@@ -1,7 +1,8 @@
-//! What a broker does to its logs beside appending: retention, flushes by time, checkpoints, forgetting idle producers; and
-//! closing them.
+//! What a broker does to its logs beside appending: retention, flushes by time, checkpoints, forgetting idle
+//! producers; and closing them.
 //!
-//! Invariant: a checkpoint never claims more than the logs hold: it is made from what they say after the fact.
+//! Invariant: a checkpoint never claims more than the logs hold: it is made from what they say after the
+//! fact.
 
 use super::partition::Partition;
 use super::replicas::Replicas;
@@ -145,7 +146,8 @@ async fn flush_by_time(runtime: Runtime, replicas: Arc<Replicas>) {
     }
 }
 
-/// Closes every log, writes all checkpoints and, where everything is on the device, the marker of a clean stop.
+/// Closes every log, writes all checkpoints and, where everything is on the device, the marker of a clean
+/// stop.
 pub async fn close_all(runtime: &Runtime, replicas: &Arc<Replicas>, broker_epoch: Option<BrokerEpoch>) {
     for (logs, partitions) in replicas.by_directory() {
         let failed = Arc::new(Mutex::new(false));

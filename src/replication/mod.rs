@@ -1,5 +1,5 @@
-//! The partitions of this broker: who leads them, what is committed, and when an append is as durable as was asked.
-//! It knows logs and metadata, no sockets and no requests.
+//! The partitions of this broker: who leads them, what is committed, and when an append is as durable as was
+//! asked. It knows logs and metadata, no sockets and no requests.
 
 mod error;
 mod maintenance;

@@ -1,7 +1,8 @@
 //! One partition on this broker: its log, who leads it, what is committed.
 //!
-//! Invariants: the log is changed under its mutex only, for one synchronous step; readers use the view that was published
-//! last. The high watermark never passes the log of a member of the in-sync set; with one replica it is the log's end.
+//! Invariants: the log is changed under its mutex only, for one synchronous step; readers use the view that
+//! was published last. The high watermark never passes the log of a member of the in-sync set; with one
+//! replica it is the log's end.
 
 use super::error::PartitionError;
 use super::waiters::Waiters;
@@ -192,8 +193,8 @@ impl Partition {
         PartitionLog::lock(&self.log)
     }
 
-    /// Takes what the metadata says. On becoming leader the epoch begins at the log's end, and everything that the only
-    /// replica has is committed.
+    /// Takes what the metadata says. On becoming leader the epoch begins at the log's end, and everything
+    /// that the only replica has is committed.
     pub fn apply(
         &self,
         leadership: Leadership,
@@ -216,7 +217,8 @@ impl Partition {
         self.fetch_waiters.wake();
     }
 
-    /// Refuses unless this broker leads in the epoch that the client believes in; -1 if the client does not say.
+    /// Refuses unless this broker leads in the epoch that the client believes in; -1 if the client does not
+    /// say.
     pub fn check_leader(&self, current: LeaderEpoch) -> Result<Leadership, PartitionError> {
         let leadership = self.leadership();
         if current != LeaderEpoch::NONE && current < leadership.epoch {
@@ -276,7 +278,8 @@ impl Partition {
         })
     }
 
-    /// Waits until everything in front of `upto` is on the device. A flush that others wait for too serves all of them.
+    /// Waits until everything in front of `upto` is on the device. A flush that others wait for too serves
+    /// all of them.
     pub async fn settled(&self, upto: Offset) -> Result<(), PartitionError> {
         Ok(flush(&self.runtime, self.log_dir.flush_permits(), &self.log, upto).await?)
     }
@@ -291,8 +294,8 @@ impl Partition {
         });
     }
 
-    /// Reads for a consumer or replica. With `may_wait` it reads from the device; otherwise bytes that are not in memory are
-    /// [`PartitionError::Cold`].
+    /// Reads for a consumer or replica. With `may_wait` it reads from the device; otherwise bytes that are
+    /// not in memory are [`PartitionError::Cold`].
     pub fn read(
         &self,
         request: &ReadRequest,
@@ -331,7 +334,8 @@ impl Partition {
         Ok(told(fetched, None))
     }
 
-    /// Where the largest epoch that is not above `epoch` ends; `None` if there is none, or the epoch is newer than the log.
+    /// Where the largest epoch that is not above `epoch` ends; `None` if there is none, or the epoch is newer
+    /// than the log.
     pub fn end_of_epoch(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
         self.view().end_offset_for_epoch(epoch)
     }

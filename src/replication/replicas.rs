@@ -1,8 +1,8 @@
-//! All partitions of this broker, by topic id and index. They follow the metadata: what it gives to this broker is opened or
-//! created, what it takes away is set aside.
+//! All partitions of this broker, by topic id and index. They follow the metadata: what it gives to this
+//! broker is opened or created, what it takes away is set aside.
 //!
-//! Invariant: a partition is in the table from when its log is open until its topic is deleted; what the table does not hold,
-//! no request can reach.
+//! Invariant: a partition is in the table from when its log is open until its topic is deleted; what the
+//! table does not hold, no request can reach.
 
 use super::error::PartitionError;
 use super::maintenance::write_log_starts;
@@ -96,8 +96,8 @@ impl Replicas {
         self.directories.iter().map(within).collect()
     }
 
-    /// Makes this broker's partitions what the metadata says. What cannot be opened is logged and stays out of reach; the rest
-    /// goes on.
+    /// Makes this broker's partitions what the metadata says. What cannot be opened is logged and stays out
+    /// of reach; the rest goes on.
     pub async fn follow(self: &Arc<Self>, image: &MetadataImage, changes: &MetadataChanges) {
         for topic_id in changes.deleted_topics.keys() {
             self.remove_topic(*topic_id);
@@ -131,8 +131,8 @@ impl Replicas {
         self.open_all(openings).await;
     }
 
-    /// Sets aside the directories of partitions that the metadata does not know. To be called once, after the first
-    /// [`Replicas::follow`].
+    /// Sets aside the directories of partitions that the metadata does not know. To be called once, after the
+    /// first [`Replicas::follow`].
     pub fn set_strays_aside(&self, image: &MetadataImage) {
         let is_known = |partition: &TopicPartition| {
             let topic = image.topics.by_name(&partition.topic);
@@ -194,7 +194,8 @@ impl Replicas {
         }
     }
 
-    /// The directory that the metadata gives this broker's replica, or the one that has the fewest partitions.
+    /// The directory that the metadata gives this broker's replica, or the one that has the fewest
+    /// partitions.
     fn directory_of(&self, partition: &PartitionImage) -> usize {
         let assigned = partition.directory(self.node_id);
         let index = assigned.and_then(|id| self.directories.iter().position(|directory| directory.id == id));
@@ -208,7 +209,8 @@ impl Replicas {
         let own = image.configs.of(&ConfigResource::topic(&topic.name));
         let of_all_brokers = image.configs.of(&ConfigResource::all_brokers());
         let config = TopicConfig::resolve(&self.config, |name| {
-            // With eligible leader replicas min.insync.replicas is a cluster-wide dynamic configuration (KIP-966).
+            // With eligible leader replicas min.insync.replicas is a cluster-wide dynamic configuration
+            // (KIP-966).
             let inherited = || of_all_brokers.get(name).filter(|_| name == MIN_INSYNC_REPLICAS);
             own.get(name).or_else(inherited).map(|value| value.as_str())
         });

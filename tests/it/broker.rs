@@ -1,4 +1,5 @@
-//! The broker as clients meet it: real sockets, raw requests, answers as Apache Kafka 4.3.1 was seen to give them.
+//! The broker as clients meet it: real sockets, raw requests, answers as Apache Kafka 4.3.1 was seen to give
+//! them.
 
 use crate::server::{Connection, Directory, Server, command};
 use bytes::Bytes;

@@ -1,4 +1,5 @@
-//! The real program as a child process on a free port, with its data in a directory of its own, and a raw connection to it.
+//! The real program as a child process on a free port, with its data in a directory of its own, and a raw
+//! connection to it.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,

@@ -1,8 +1,8 @@
 //! ApiVersions 0 to 4: which APIs, versions and features this broker has (KIP-35, KIP-511, KIP-584).
 //!
-//! Errors: UNSUPPORTED_VERSION, answered in version 0 with the range of ApiVersions alone, so that a newer client can
-//! step down; INVALID_REQUEST for a malformed software name or version. Omitted: throttling. Features whose lowest level
-//! is 0 are told from version 4 on only, because older clients choke on them.
+//! Errors: UNSUPPORTED_VERSION, answered in version 0 with the range of ApiVersions alone, so that a newer
+//! client can step down; INVALID_REQUEST for a malformed software name or version. Omitted: throttling.
+//! Features whose lowest level is 0 are told from version 4 on only, because older clients choke on them.
 
 use crate::broker::RequestContext;
 use crate::broker::dispatch::SERVED;

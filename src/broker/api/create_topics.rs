@@ -1,7 +1,9 @@
-//! CreateTopics 2 to 7 (KIP-4, 195, 464, 516, 525, 599), and the creation of topics that a client asks Metadata for.
+//! CreateTopics 2 to 7 (KIP-4, 195, 464, 516, 525, 599), and the creation of topics that a client asks
+//! Metadata for.
 //!
-//! The controller decides; its errors and messages pass through. The response waits until this broker leads its partitions
-//! of the new topics, so that a client that goes on at once finds them. Omitted: throttling, authorization.
+//! The controller decides; its errors and messages pass through. The response waits until this broker leads
+//! its partitions of the new topics, so that a client that goes on at once finds them. Omitted: throttling,
+//! authorization.
 
 use crate::broker::{Broker, RequestContext};
 use crate::metadata::MetadataImage;
@@ -37,7 +39,8 @@ pub async fn handle(context: Arc<RequestContext>, request: CreateTopicsRequest) 
     }
 }
 
-/// Creates topics with the broker's defaults, and waits until they are there. What went wrong shows in the metadata.
+/// Creates topics with the broker's defaults, and waits until they are there. What went wrong shows in the
+/// metadata.
 pub async fn auto_create(broker: &Arc<Broker>, names: Vec<Str>) {
     let topics = names.into_iter().map(|name| CreatableTopic {
         name,

@@ -1,8 +1,8 @@
 //! DeleteRecords 0 to 2: moves the start of partitions (KIP-107).
 //!
-//! Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, OFFSET_OUT_OF_RANGE, POLICY_VIOLATION for topics that are
-//! compacted only, INVALID_TOPIC_EXCEPTION for internal ones, KAFKA_STORAGE_ERROR. Offset -1 means up to the high
-//! watermark. Omitted: throttling.
+//! Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, OFFSET_OUT_OF_RANGE, POLICY_VIOLATION for
+//! topics that are compacted only, INVALID_TOPIC_EXCEPTION for internal ones, KAFKA_STORAGE_ERROR. Offset -1
+//! means up to the high watermark. Omitted: throttling.
 
 use crate::broker::{RequestContext, is_internal};
 use crate::protocol::api::delete_records::{

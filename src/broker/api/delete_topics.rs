@@ -1,7 +1,8 @@
 //! DeleteTopics 1 to 6 (KIP-4, 516).
 //!
-//! The controller decides; its errors and messages pass through. `delete.topic.enable=false` is TOPIC_DELETION_DISABLED, or
-//! INVALID_REQUEST up to version 2. The response waits until this broker has let go of the topics. Omitted: throttling, authorization.
+//! The controller decides; its errors and messages pass through. `delete.topic.enable=false` is
+//! TOPIC_DELETION_DISABLED, or INVALID_REQUEST up to version 2. The response waits until this broker has let
+//! go of the topics. Omitted: throttling, authorization.
 
 use crate::broker::{Broker, RequestContext};
 use crate::metadata::MetadataImage;

@@ -1,8 +1,10 @@
-//! Fetch 4 to 18: record batches from where the reader stands (KIP-74, 98, 107, 207, 227, 320, 392, 516, 595).
+//! Fetch 4 to 18: record batches from where the reader stands (KIP-74, 98, 107, 207, 227, 320, 392, 516,
+//! 595).
 //!
-//! Errors, on the partition: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH,
-//! UNKNOWN_LEADER_EPOCH, OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR, CORRUPT_MESSAGE; on top: FETCH_SESSION_ID_NOT_FOUND,
-//! INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR. Omitted: throttling, reading from followers.
+//! Errors, on the partition: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER,
+//! FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR, CORRUPT_MESSAGE; on
+//! top: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR. Omitted:
+//! throttling, reading from followers.
 
 use crate::broker::dispatch::Reply;
 use crate::broker::fetch_session::{FetchPlan, PartitionKey, Wanted};
@@ -109,7 +111,8 @@ impl Fetch {
         }
     }
 
-    /// Reads every partition in order, as far as the limits go. The first batch comes whole, so that a reader moves on.
+    /// Reads every partition in order, as far as the limits go. The first batch comes whole, so that a reader
+    /// moves on.
     fn read(&self, source: Source) -> Result<Found, Cold> {
         let appended = self.appended();
         let mut found =
@@ -242,7 +245,8 @@ async fn wait(fetch: Arc<Fetch>, first: Option<Found>) -> FetchResponse {
         for partition in fetch.partitions.iter().flatten() {
             partition.fetch_waiters().register(&growth);
         }
-        // Between a read and its look at the waiters' list records may have come: so look again after registering.
+        // Between a read and its look at the waiters' list records may have come: so look again after
+        // registering.
         let worth_reading = last.as_ref().is_none_or(|found| {
             fetch.appended() - found.appended >= fetch.min_bytes.saturating_sub(found.bytes) as u64
         });

@@ -1,8 +1,9 @@
 //! InitProducerId 0 to 5: a producer id for an idempotent producer (KIP-98, 360).
 //!
 //! Errors: COORDINATOR_LOAD_IN_PROGRESS while a block of ids is fetched and the controller does not answer;
-//! COORDINATOR_NOT_AVAILABLE for a transactional id, whose coordinator is not there yet; INVALID_REQUEST for an empty one.
-//! A producer id given without a transactional id is ignored, as in Kafka: a new one comes. Omitted: throttling.
+//! COORDINATOR_NOT_AVAILABLE for a transactional id, whose coordinator is not there yet; INVALID_REQUEST for
+//! an empty one. A producer id given without a transactional id is ignored, as in Kafka: a new one comes.
+//! Omitted: throttling.
 
 use crate::broker::RequestContext;
 use crate::protocol::api::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};

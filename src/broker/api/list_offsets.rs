@@ -1,9 +1,10 @@
 //! ListOffsets 1 to 11: offsets by time (KIP-79, 207, 320, 734, 405, 1005, 1023).
 //!
-//! Timestamps: -1 latest, -2 earliest, -3 of the largest timestamp (from version 7), -4 earliest kept locally (8), -5 latest
-//! kept remotely (9), -6 earliest that waits for its upload (11), others the first record that is not older. Errors:
-//! UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, UNSUPPORTED_VERSION,
-//! KAFKA_STORAGE_ERROR. Omitted: throttling; nothing is ever kept remotely.
+//! Timestamps: -1 latest, -2 earliest, -3 of the largest timestamp (from version 7), -4 earliest kept locally
+//! (8), -5 latest kept remotely (9), -6 earliest that waits for its upload (11), others the first record that
+//! is not older. Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH,
+//! UNKNOWN_LEADER_EPOCH, UNSUPPORTED_VERSION, KAFKA_STORAGE_ERROR. Omitted: throttling; nothing is ever kept
+//! remotely.
 
 use crate::broker::RequestContext;
 use crate::broker::dispatch::Reply;

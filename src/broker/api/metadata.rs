@@ -1,8 +1,9 @@
 //! Metadata 0 to 13: brokers, topics, partitions and their leaders (KIP-4, 320, 430, 516, 1102).
 //!
-//! Errors, on the topic: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION; on the partition:
-//! LEADER_NOT_AVAILABLE. A missing topic is created where request and broker allow it; the response waits for it, where Kafka
-//! answers UNKNOWN_TOPIC_OR_PARTITION and lets the client ask again. Omitted: throttling, REBOOTSTRAP_REQUIRED.
+//! Errors, on the topic: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION; on the
+//! partition: LEADER_NOT_AVAILABLE. A missing topic is created where request and broker allow it; the
+//! response waits for it, where Kafka answers UNKNOWN_TOPIC_OR_PARTITION and lets the client ask again.
+//! Omitted: throttling, REBOOTSTRAP_REQUIRED.
 
 use super::create_topics;
 use crate::broker::dispatch::Reply;
@@ -19,10 +20,11 @@ use std::sync::Arc;
 const FIRST_WITH_EMPTY_LIST: i16 = 1;
 /// The first version whose topics may have no name: those that were asked for by an unknown id.
 const FIRST_WITH_NULL_NAME: i16 = 12;
-/// Operations that anyone may do on a topic as long as there is no authorizer, as bits of their codes: read, write, create,
-/// delete, alter, describe, describe and alter configs.
+/// Operations that anyone may do on a topic as long as there is no authorizer, as bits of their codes: read,
+/// write, create, delete, alter, describe, describe and alter configs.
 const ALL_TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
-/// The same for the cluster: create, alter, describe, cluster action, describe and alter configs, idempotent write.
+/// The same for the cluster: create, alter, describe, cluster action, describe and alter configs, idempotent
+/// write.
 const ALL_CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
 
 /// Describes what was asked for; creates what is missing where that is allowed.

@@ -1,8 +1,8 @@
 //! OffsetForLeaderEpoch 2 to 4: where an epoch ended in the leader's log, so that readers notice lost records
 //! (KIP-101, 279, 320).
 //!
-//! Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. An epoch that is
-//! newer than the log knows is answered with -1, -1 and no error. Omitted: throttling.
+//! Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. An
+//! epoch that is newer than the log knows is answered with -1, -1 and no error. Omitted: throttling.
 
 use crate::broker::RequestContext;
 use crate::protocol::api::offset_for_leader_epoch::{

@@ -1,9 +1,10 @@
 //! Produce 3 to 13: appends record batches (KIP-98, 360, 467, 516, 679, 951).
 //!
-//! Errors, on the partition: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER, CORRUPT_MESSAGE,
-//! INVALID_RECORD, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE, UNSUPPORTED_COMPRESSION_TYPE, OUT_OF_ORDER_SEQUENCE_NUMBER,
-//! INVALID_PRODUCER_EPOCH, NOT_ENOUGH_REPLICAS, INVALID_REQUIRED_ACKS, INVALID_TOPIC_EXCEPTION, KAFKA_STORAGE_ERROR.
-//! With acks=0 any error closes the connection. Omitted: throttling, transactions (their coordinator is not there yet).
+//! Errors, on the partition: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER,
+//! CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE, UNSUPPORTED_COMPRESSION_TYPE,
+//! OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, NOT_ENOUGH_REPLICAS, INVALID_REQUIRED_ACKS,
+//! INVALID_TOPIC_EXCEPTION, KAFKA_STORAGE_ERROR. With acks=0 any error closes the connection. Omitted:
+//! throttling, transactions (their coordinator is not there yet).
 
 use crate::broker::dispatch::Reply;
 use crate::broker::{NodeAddress, RequestContext, is_internal};
