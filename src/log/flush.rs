@@ -133,9 +133,12 @@ impl FlushPlan {
     pub fn run(&self) -> Result<(), LogError> {
         let disk = &*self.disk;
         for segment in &self.work.sealed {
-            segment.write_indexes(disk)?;
             segment.sync_log()?;
-            segment.publish_indexes(disk)?;
+            match segment.write_indexes(disk).and_then(|()| segment.publish_indexes(disk)) {
+                // A cut or retention took the segment away; and an index without its name is made anew.
+                Err(error) if error.is_not_found() => {}
+                result => result?,
+            }
         }
         for path in &self.work.snapshots {
             sync_file(disk, path)?;

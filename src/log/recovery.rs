@@ -23,7 +23,7 @@ use super::segment::{LOG, Segment, segment_path};
 use super::truncation::remove_segment;
 use super::view::{Part, SealedSegment};
 use crate::protocol::records::{BatchHeader, MAGIC};
-use crate::runtime::{Disk, File, OpenOptions, Runtime};
+use crate::runtime::{Disk, Event, File, OpenOptions, Runtime};
 use crate::types::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use std::path::Path;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl PartitionLog {
         let tidied = tidy(&*disk, directory)?;
         let mut recovery = Recovery::new(&*disk, directory, &config, how, now);
         recovery.load_epochs(&tidied)?;
-        recovery.load_segments(&tidied)?;
+        recovery.load_segments(&tidied).inspect_err(|error| note_hole(runtime, error))?;
         let opened = recovery.finish(jitter(runtime, &config), tidied.changed)?;
         let report = opened.report;
         let log = PartitionLog::from_parts(
@@ -93,6 +93,13 @@ impl PartitionLog {
             },
         );
         Ok((log, report))
+    }
+}
+
+/// Tells oracles of damage that a power loss leaves where writes reach the device out of order.
+fn note_hole(runtime: &Runtime, error: &LogError) {
+    if matches!(error, LogError::Damaged(Damage { kind: DamageKind::BeforeValidBatches, .. })) {
+        runtime.observe(|| Event::Sometimes("a log has a hole in front of valid batches"));
     }
 }
 

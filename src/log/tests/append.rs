@@ -302,6 +302,20 @@ fn a_disk_that_fails_in_the_middle_of_a_cut_takes_the_log_offline() {
 }
 
 #[test]
+fn a_flush_does_not_mind_when_its_segments_are_cut_off_meanwhile() {
+    let rig = Rig::new(tiny());
+    let mut log = rig.create();
+    for _ in 0..30 {
+        append(&mut log, 0, &["value"]);
+    }
+    let FlushStep::Run(plan) = log.begin_flush(Offset(30)).unwrap() else { panic!("nothing to flush") };
+    log.truncate_to(Offset(3), Timestamp(0)).unwrap();
+    let result = plan.run();
+    log.finish_flush(plan, result).unwrap();
+    assert_eq!(append(&mut log, 0, &["value"]), 3);
+}
+
+#[test]
 fn reads_that_would_wait_say_so() {
     let rig = Rig::new(tiny());
     let mut log = rig.create();
