@@ -16,7 +16,7 @@ use crate::clock::{MILLISECOND, SECOND};
 use crate::node::{Crash, NodeId};
 use crate::random::Random;
 use crate::trace::Trace;
-use image::Image;
+use image::{Image, Kept};
 use names::{Entry, Names};
 use std::collections::BTreeMap;
 use std::io;
@@ -43,7 +43,8 @@ pub struct DiskFaults {
     pub reopened_handle: f64,
     /// The kernel writes a dirty page back by itself after a write.
     pub write_back: f64,
-    /// Pages reach the device in another order than that of their places in the file.
+    /// A power loss, or the kernel's own writing back, does not go by the order of operations: what it keeps
+    /// of what was not synced is any part, and not what came first.
     pub reordered: f64,
     /// A read from the device finds a flipped bit, which stays.
     pub rot: f64,
@@ -185,16 +186,22 @@ impl NodeDisk {
     /// The program is gone: its locks and handles too, and with the power what was not synced.
     pub(crate) fn crash(&self, how: Crash) {
         let mut state = self.lock();
-        let State { names, files, random, locks, crash_at, faults, .. } = &mut *state;
+        let State { names, files, random, locks, crash_at, faults, operations, .. } = &mut *state;
         locks.clear();
         *crash_at = None;
         if how == Crash::Power {
             let known = names.known_files();
             files.retain(|file, _| known.contains(file));
+            let kept = if random.chance(faults.reordered) {
+                Kept::Any
+            } else {
+                let oldest = files.values().map(Image::oldest).min().unwrap_or(u64::MAX).min(names.oldest());
+                Kept::Before(random.range(&(oldest.min(*operations)..*operations + 2)))
+            };
             for image in files.values_mut() {
-                image.lose_power(random, faults.reordered);
+                image.lose_power(random, kept);
             }
-            let (pending, kept) = names.lose_power(random);
+            let (pending, kept) = names.lose_power(random, kept);
             let numbers = [("node", self.node.number()), ("changes", pending), ("kept", kept)];
             self.trace.numbers("disk.power_loss", &numbers);
         }
@@ -228,6 +235,19 @@ impl State {
     /// Bytes that may still be written.
     fn free(&self) -> u64 {
         self.faults.capacity.saturating_sub(self.used())
+    }
+
+    /// The kernel writes something back by itself.
+    fn write_back(&mut self) {
+        let State { files, random, faults, .. } = self;
+        if !random.chance(faults.write_back) {
+            return;
+        }
+        let any = random.chance(faults.reordered);
+        let oldest = files.values_mut().min_by_key(|image| image.oldest());
+        if let Some(image) = oldest {
+            image.write_back(random, any);
+        }
     }
 
     /// How much of `range` of a file can be written with the space that is left.

@@ -17,6 +17,8 @@ pub mod disk;
 #[cfg(madsim)]
 mod environment;
 #[cfg(madsim)]
+mod messages;
+#[cfg(madsim)]
 pub mod network;
 #[cfg(madsim)]
 pub mod node;

@@ -4,6 +4,7 @@ pub mod fault;
 pub mod history;
 pub mod journal;
 pub mod log;
+pub mod smoke;
 
 use crate::world::{Outcome, World};
 use std::future::Future;
@@ -21,6 +22,7 @@ pub struct Scenario {
 
 /// Every scenario; the first is run unless another is asked for.
 pub const ALL: &[Scenario] = &[
+    Scenario { name: "smoke", run: |world| Box::pin(smoke::run(world)) },
     Scenario { name: "log", run: |world| Box::pin(log::run(world)) },
     Scenario { name: "journal", run: |world| Box::pin(journal::run(world, journal::Options::default())) },
 ];

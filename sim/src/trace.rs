@@ -71,6 +71,14 @@ impl Trace {
         state.line = line;
     }
 
+    /// Adds a message of the program under test to the text. It is no event and does not enter the hash.
+    pub(crate) fn message(&self, told: fmt::Arguments<'_>) {
+        let now = self.clock.now();
+        if let Some(text) = &mut self.lock().text {
+            let _ = writeln!(text, "{:>14} {told}", Nanos(now));
+        }
+    }
+
     /// What was recorded so far; the text is moved out.
     pub fn finish(&self) -> Summary {
         let mut state = self.lock();

@@ -7,6 +7,7 @@
 use crate::clock::Clock;
 use crate::disk::NodeDisk;
 use crate::environment::NodeEnvironment;
+use crate::messages;
 use crate::network::Network;
 use crate::node::{Crash, Node, NodeId, Parts};
 use crate::random::Random;
@@ -101,12 +102,15 @@ impl World {
             nodes: Mutex::default(),
             observers: observers.clone(),
         }));
-        let run = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let run = || {
             runtime.block_on(async {
                 let result = scenario(world.clone()).await;
                 world.end().await;
                 result
             })
+        };
+        let run = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            if text { messages::collect(trace.clone(), run) } else { run() }
         }));
         let result = run.unwrap_or_else(|panic| {
             // Tasks that were never told to stop would run their destructors outside of the executor.

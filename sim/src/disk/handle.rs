@@ -1,5 +1,6 @@
 //! What a program holds of its disk: the doors of `vltava::runtime`, for one life.
 
+use super::image::Image;
 use super::names::{Entry, Place};
 use super::{State, errno};
 use crate::node::{Crash, Life};
@@ -109,6 +110,7 @@ impl State {
             return None;
         }
         self.operations += 1;
+        self.names.now = self.operations;
         let (_, how) = self.crash_at.take_if(|(point, _)| *point < self.operations)?;
         Some(how)
     }
@@ -185,7 +187,8 @@ impl Disk for DiskOf {
                 None => return Err(errno(2)),
             };
             if options.truncate {
-                state.files.get_mut(&file).expect("a name leads to a file that exists").set_length(0);
+                let now = state.operations;
+                state.files.get_mut(&file).expect("a name leads to a file that exists").set_length(0, now);
             }
             state.open(file);
             Ok(file)
@@ -397,12 +400,10 @@ impl SimulatedFile for OpenFile {
             let wanted = if portion == Portion::Whole { total } else { state.random.below(total + 1) };
             let image = state.files.get(&file).ok_or_else(|| errno(5))?;
             let room = state.room(image, &(offset..offset + wanted));
-            let State { files, random, faults, .. } = state;
-            let image = files.get_mut(&file).expect("it was there a moment ago");
-            write_prefix(image, slices, offset, room);
-            if random.chance(faults.write_back) {
-                image.write_back(random, faults.reordered);
-            }
+            let now = state.operations;
+            let image = state.files.get_mut(&file).expect("it was there a moment ago");
+            write_prefix(image, slices, offset, room, now);
+            state.write_back();
             if room < wanted { Err(errno(28)) } else { Ok(()) }
         })?;
         self.disk.note("disk.write", &[("file", self.number()), ("end", offset + total)]);
@@ -414,7 +415,8 @@ impl SimulatedFile for OpenFile {
         self.disk.operate(Kind::Write, |state, portion| {
             let file = state.file_of(self)?;
             if portion != Portion::Failed {
-                state.files.get_mut(&file).ok_or_else(|| errno(5))?.set_length(length);
+                let now = state.operations;
+                state.files.get_mut(&file).ok_or_else(|| errno(5))?.set_length(length, now);
             }
             Ok(())
         })?;
@@ -432,7 +434,8 @@ impl SimulatedFile for OpenFile {
                 return Err(errno(28));
             }
             if portion != Portion::Failed {
-                state.files.get_mut(&file).expect("it was there a moment ago").allocate(&range);
+                let now = state.operations;
+                state.files.get_mut(&file).expect("it was there a moment ago").allocate(&range, now);
             }
             Ok(())
         })?;
@@ -448,7 +451,9 @@ impl SimulatedFile for OpenFile {
             match portion {
                 Portion::Whole if random.chance(faults.misdirected) => image.sync_misdirected(random),
                 Portion::Whole => image.sync(),
-                Portion::Part => image.sync_partly(random),
+                // In order, the power loss that follows says what of it was done.
+                Portion::Part if random.chance(faults.reordered) => image.sync_partly(random),
+                Portion::Part => {}
                 Portion::Failed => {
                     let keep = random.chance(0.7);
                     image.fail_sync(random, keep);
@@ -478,10 +483,10 @@ impl Drop for OpenFile {
 }
 
 /// Writes the first `length` bytes of `slices`.
-fn write_prefix(image: &mut super::Image, slices: &[IoSlice<'_>], mut offset: u64, mut length: u64) {
+fn write_prefix(image: &mut Image, slices: &[IoSlice<'_>], mut offset: u64, mut length: u64, now: u64) {
     for slice in slices {
         let step = length.min(slice.len() as u64);
-        image.write(&slice[..step as usize], offset);
+        image.write(&slice[..step as usize], offset, now);
         (offset, length) = (offset + step, length - step);
     }
 }

@@ -5,6 +5,7 @@
 //! system may do.
 
 use super::errno;
+use super::image::Kept;
 use crate::random::Random;
 use std::collections::BTreeMap;
 use std::io;
@@ -27,7 +28,10 @@ type Directory = BTreeMap<String, Entry>;
 pub(super) struct Names {
     seen: BTreeMap<u64, Directory>,
     durable: BTreeMap<u64, Directory>,
-    pending: Vec<Change>,
+    /// With the numbers of the operations that made them.
+    pending: Vec<(u64, Change)>,
+    /// The operation that goes on.
+    pub(super) now: u64,
     next: u64,
 }
 
@@ -54,7 +58,7 @@ pub(super) struct Place {
 impl Default for Names {
     fn default() -> Names {
         let root = BTreeMap::from([(ROOT, Directory::new())]);
-        Names { seen: root.clone(), durable: root, pending: Vec::new(), next: ROOT + 1 }
+        Names { seen: root.clone(), durable: root, pending: Vec::new(), now: 0, next: ROOT + 1 }
     }
 }
 
@@ -124,14 +128,14 @@ impl Names {
     fn change(&mut self, edits: Vec<Edit>) {
         let change = Change(edits);
         change.apply(&mut self.seen);
-        self.pending.push(change);
+        self.pending.push((self.now, change));
     }
 
     /// Makes the changes of one directory durable.
     pub(super) fn sync(&mut self, directory: u64) {
         let mut touched = vec![directory];
         let mut chosen = vec![false; self.pending.len()];
-        for (index, change) in self.pending.iter().enumerate().rev() {
+        for (index, (_, change)) in self.pending.iter().enumerate().rev() {
             if change.0.iter().any(|edit| touched.contains(&edit.directory)) {
                 touched.extend(change.0.iter().map(|edit| edit.directory));
                 chosen[index] = true;
@@ -139,7 +143,7 @@ impl Names {
         }
         let mut chosen = chosen.into_iter();
         let durable = &mut self.durable;
-        self.pending.retain(|change| {
+        self.pending.retain(|(_, change)| {
             let sync = chosen.next().unwrap_or(false);
             if sync {
                 change.apply(durable);
@@ -148,21 +152,29 @@ impl Names {
         });
     }
 
-    /// Power is lost: of the pending changes a prefix or any subset survives. Returns how many there were and
-    /// were kept.
-    pub(super) fn lose_power(&mut self, random: &mut Random) -> (u64, u64) {
+    /// When the oldest change was made that is not durable.
+    pub(super) fn oldest(&self) -> u64 {
+        self.pending.first().map_or(u64::MAX, |(at, _)| *at)
+    }
+
+    /// Power is lost: of the pending changes those survive that `kept` says, or any. Returns how many there
+    /// were and were kept.
+    pub(super) fn lose_power(&mut self, random: &mut Random, kept: Kept) -> (u64, u64) {
         let pending = std::mem::take(&mut self.pending);
-        let (all, mut kept) = (pending.len() as u64, 0);
-        let prefix = random.chance(0.6).then(|| random.below(all + 1));
-        for (index, change) in pending.iter().enumerate() {
-            if prefix.map_or_else(|| random.chance(0.5), |prefix| (index as u64) < prefix) {
+        let (all, mut survived) = (pending.len() as u64, 0);
+        for (at, change) in &pending {
+            let survives = match kept {
+                Kept::Before(time) => *at < time,
+                Kept::Any => random.chance(0.5),
+            };
+            if survives {
                 change.apply(&mut self.durable);
-                kept += 1;
+                survived += 1;
             }
         }
         self.seen = self.reachable();
         self.durable = self.seen.clone();
-        (all, kept)
+        (all, survived)
     }
 
     /// The directories that the device's root leads to.
@@ -199,7 +211,7 @@ impl Names {
     /// Every file that has a name, a name on the device, or may get one.
     pub(super) fn known_files(&self) -> std::collections::BTreeSet<u64> {
         let durable = self.durable.values().flat_map(Directory::values).copied();
-        let pending = self.pending.iter().flat_map(|change| &change.0).filter_map(|edit| edit.entry);
+        let pending = self.pending.iter().flat_map(|(_, change)| &change.0).filter_map(|edit| edit.entry);
         let number = |entry| match entry {
             Entry::File(file) => Some(file),
             Entry::Directory(_) => None,

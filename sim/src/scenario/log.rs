@@ -175,7 +175,6 @@ fn open(
         Err(LogError::Damaged(damage))
             if damage.kind == DamageKind::BeforeValidBatches && lock(model).power_lost =>
         {
-            runtime.observe(|| Event::Sometimes("power loss left a hole before valid batches"));
             Ok(None)
         }
         Err(error) => Err(format!("the log cannot be opened: {error:?}")),
