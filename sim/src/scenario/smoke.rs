@@ -31,6 +31,9 @@ const OPEN_DELIVERIES: usize = 8;
 /// How long after the last fault everything must have been delivered and read.
 const HEALED_WITHIN: u64 = 180 * SECOND;
 
+/// Offsets with values, in order.
+type LogContents = Vec<(i64, Value)>;
+
 /// What differs from seed to seed, besides the faults.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
@@ -309,7 +312,7 @@ async fn settle(world: &World, shared: &Shared) -> Result<(), String> {
         }
         world.clock().sleep(SECOND / 10).await;
     }
-    let logs: Arc<Mutex<Vec<Vec<(i64, Value)>>>> = Arc::default();
+    let logs: Arc<Mutex<Vec<LogContents>>> = Arc::default();
     let (read, within) = (logs.clone(), shared.clone());
     let checker = world.node("checker", move |runtime| {
         let (read, shared) = (read.clone(), within.clone());
@@ -335,7 +338,7 @@ async fn settle(world: &World, shared: &Shared) -> Result<(), String> {
 }
 
 /// Delivers one more record and reads the partition from its beginning up to that.
-async fn read_all(runtime: &Runtime, shared: &Shared, partition: i32) -> Vec<(i64, Value)> {
+async fn read_all(runtime: &Runtime, shared: &Shared, partition: i32) -> LogContents {
     let last = shared.next_value.fetch_add(1, Ordering::Relaxed);
     shared.history().sent(u32::MAX, partition, last, runtime.now().0);
     let record = ProducerRecord::to(TOPIC).partition(partition).value(last.to_be_bytes().to_vec());
