@@ -235,7 +235,7 @@ impl Partition {
 
     /// Appends what a client produced.
     pub fn append_as_leader(
-        &self,
+        self: &Arc<Self>,
         records: &Bytes,
         acks: Acks,
         zstd: bool,
@@ -266,6 +266,10 @@ impl Partition {
         log.set_high_watermark(end);
         let needs_flush = log.needs_flush();
         drop(log);
+        if appended.rolled {
+            // The sealed segment goes to the device in the background, so that recovery never has to read it again.
+            self.settle_unattended(appended.first_offset);
+        }
         if !appended.duplicate {
             self.appended_bytes.fetch_add(batch.size_in_bytes() as u64, Ordering::Release);
             self.fetch_waiters.wake();
