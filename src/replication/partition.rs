@@ -267,7 +267,7 @@ impl Partition {
         let needs_flush = log.needs_flush();
         drop(log);
         if appended.rolled {
-            // The sealed segment goes to the device in the background, so that recovery never has to read it again.
+            // The sealed segment goes to the device in the background: recovery need not read it then.
             self.settle_unattended(appended.first_offset);
         }
         if !appended.duplicate {
