@@ -2,7 +2,7 @@
 
 import re
 
-from support import Broker, check, main, scratch, tool
+from support import DESCRIBE_CONFIGS, Broker, advertised, check, main, scratch, tool
 
 TOPICS = "org.apache.kafka.tools.TopicCommand"
 DUMP = "org.apache.kafka.tools.DumpLogSegments"
@@ -18,10 +18,10 @@ def topics(broker):
     tool(TOPICS, *at, "--create", "--topic", "alpha", "--if-not-exists")
     listed = tool(TOPICS, *at, "--list").split()
     check(listed == ["alpha", "beta", "gone"], f"topics listed: {listed}")
-    described = tool(TOPICS, *at, "--describe", "--topic", "alpha")
-    check(
-        described.count("Leader: 1") == 3 and "retention.ms=86400000" in described, f"described: {described}"
-    )
+    if DESCRIBE_CONFIGS in advertised(broker.port):
+        described = tool(TOPICS, *at, "--describe", "--topic", "alpha")
+        whole = described.count("Leader: 1") == 3 and "retention.ms=86400000" in described
+        check(whole, f"described: {described}")
     tool(TOPICS, *at, "--delete", "--topic", "gone")
     listed = tool(TOPICS, *at, "--list").split()
     check(listed == ["alpha", "beta"], f"topics after a deletion: {listed}")

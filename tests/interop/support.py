@@ -25,6 +25,7 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resol
 LIBS = pathlib.Path(os.environ.get("KAFKA_LIBS", TARGET / "kafka-4.3.1")).resolve()
 VLTAVA = pathlib.Path(os.environ.get("VLTAVA", TARGET / "release" / "vltava")).resolve()
 KIND = os.environ.get("BROKER", "vltava")
+DESCRIBE_CONFIGS = 32
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 LIBC = ctypes.CDLL(None)
 SMALL_JVM = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m"]
@@ -104,6 +105,13 @@ def answers(port):
         return exchange_frame(port, header(18, 0), timeout=1.0) is not None
     except OSError:
         return False
+
+
+def advertised(port):
+    """The API keys that a broker says it serves."""
+    answer = exchange_frame(port, header(18, 0))
+    (count,) = struct.unpack_from(">i", answer, 6)
+    return {struct.unpack_from(">h", answer, 10 + 6 * entry)[0] for entry in range(count)}
 
 
 def serves(port, topic):
