@@ -198,7 +198,7 @@ def damage(folder):
         }
         file = broker.data / pattern.format(**names)
         what = f"{harm.__name__} {pattern} after {end}"
-        # Indexes of active segments and epochs may live in memory: after a kill their files need not be there.
+        # Indexes of active segments and epochs may live in memory: after a kill their files may be missing.
         check(end == "kill" or file.exists(), f"{what}: there is no {file.name}")
         harm(file)
         print(f"{what}: {judge(broker, what, known[end], allowed, file)}", flush=True)
