@@ -115,10 +115,8 @@ pub async fn run(world: World) -> Result<(), String> {
         over.store(true, Ordering::Relaxed);
     };
     both(striking, working).await;
-    if shared.holed.load(Ordering::Relaxed) {
-        return Ok(());
-    }
-    settle(&world, &shared).await
+    let settled = settle(&world, &shared).await;
+    if shared.holed.load(Ordering::Relaxed) { Ok(()) } else { settled }
 }
 
 /// Waits for both futures.
@@ -312,7 +310,7 @@ async fn settle(world: &World, shared: &Shared) -> Result<(), String> {
         }
         world.clock().sleep(SECOND / 10).await;
     }
-    let logs: Arc<Mutex<Vec<LogContents>>> = Arc::default();
+    let logs: Arc<Mutex<Vec<Result<LogContents, String>>>> = Arc::default();
     let (read, within) = (logs.clone(), shared.clone());
     let checker = world.node("checker", move |runtime| {
         let (read, shared) = (read.clone(), within.clone());
@@ -330,28 +328,30 @@ async fn settle(world: &World, shared: &Shared) -> Result<(), String> {
         return Err("L1: after the last fault a record cannot be delivered and read".to_owned());
     }
     let mut history = shared.history();
-    for (partition, log) in logs.iter().enumerate() {
-        history.check_log(partition as i32, log, world.clock().now())?;
+    for (partition, log) in logs.into_iter().enumerate() {
+        history.check_log(partition as i32, &log?, world.clock().now())?;
     }
     world.trace().numbers("smoke.acknowledged", &[("values", history.acknowledged_values() as u64)]);
     Ok(())
 }
 
 /// Delivers one more record and reads the partition from its beginning up to that.
-async fn read_all(runtime: &Runtime, shared: &Shared, partition: i32) -> LogContents {
+async fn read_all(runtime: &Runtime, shared: &Shared, partition: i32) -> Result<LogContents, String> {
     let last = shared.next_value.fetch_add(1, Ordering::Relaxed);
     shared.history().sent(u32::MAX, partition, last, runtime.now().0);
     let record = ProducerRecord::to(TOPIC).partition(partition).value(last.to_be_bytes().to_vec());
     let producer = start(runtime);
-    let sent = producer.send(record).await.expect("L1: a record is taken once there are no faults");
-    let report = sent.await.expect("L1: a record is delivered once there are no faults");
+    let report = async { producer.send(record).await?.await }.await;
+    let report = report.map_err(|error| format!("L1: without faults a record is not delivered: {error}"))?;
     shared.history().acknowledged(last, report.offset.map(|offset| offset.0));
     let mut consumer = client(runtime).consumer(ConsumerSettings::default()).expect("the settings are good");
     consumer.assign([(shared.partition(partition), Position::Beginning)]);
     let mut log = Vec::new();
     while log.last().is_none_or(|(_, value)| *value != last) {
-        let records = consumer.poll(Duration::from_secs(60)).await.expect("L1: the log can be read");
+        let records = consumer.poll(Duration::from_secs(60)).await;
+        let records =
+            records.map_err(|error| format!("L1: without faults the log cannot be read: {error}"))?;
         log.extend(records.iter().map(|record| (record.offset.0, value_of(record.value.as_deref()))));
     }
-    log
+    Ok(log)
 }
