@@ -172,7 +172,9 @@ impl LogDir {
         let metadata = checkpoint::read_partition_metadata(&*self.disk, &directory.join(PARTITION_METADATA));
         match metadata {
             Ok(topic_id) => Ok(topic_id.is_none() && entries.is_empty()),
-            Err(LogError::Malformed(_)) => Ok(true),
+            // Whatever else lies beside a torn partition.metadata is not this creation's to lose: the directory of the
+            // metadata log holds the quorum's voters before its log begins.
+            Err(LogError::Malformed(_)) => Ok(entries.iter().all(|entry| entry.name == PARTITION_METADATA)),
             Err(error) => Err(error),
         }
     }
@@ -282,6 +284,7 @@ mod tests {
     use super::*;
     use crate::log::LogConfig;
     use crate::log::testing::MemoryDisk;
+    use crate::runtime::OpenOptions;
     use crate::types::Timestamp;
 
     fn topic(partition: i32) -> TopicPartition {
@@ -308,6 +311,20 @@ mod tests {
             let dir = LogDir::open(&crashed.runtime(), Path::new("/data")).unwrap();
             assert_eq!(dir.clean_shutdown(), None);
         }
+    }
+
+    #[test]
+    fn a_torn_partition_metadata_takes_no_other_file_with_it() {
+        let disk = MemoryDisk::new();
+        let dir = LogDir::open(&disk.runtime(), Path::new("/data")).unwrap();
+        let (voters, bare) = (Path::new("/data/__cluster_metadata-0"), Path::new("/data/a-0"));
+        for path in [voters, bare] {
+            disk.create_dir(path).unwrap();
+            disk.open(&path.join(PARTITION_METADATA), OpenOptions::CREATE).unwrap();
+        }
+        disk.open(&voters.join("00000000000000000000-0000000000.checkpoint"), OpenOptions::CREATE).unwrap();
+        assert_eq!(dir.scan().unwrap().len(), 1);
+        assert_eq!(disk.names("/data/__cluster_metadata-0").len(), 2);
     }
 
     #[test]
