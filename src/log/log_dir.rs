@@ -172,8 +172,8 @@ impl LogDir {
         let metadata = checkpoint::read_partition_metadata(&*self.disk, &directory.join(PARTITION_METADATA));
         match metadata {
             Ok(topic_id) => Ok(topic_id.is_none() && entries.is_empty()),
-            // Whatever else lies beside a torn partition.metadata is not this creation's to lose: the directory of the
-            // metadata log holds the quorum's voters before its log begins.
+            // What else lies beside a torn partition.metadata must not be lost: the directory of the metadata
+            // log holds the quorum's voters before its log begins.
             Err(LogError::Malformed(_)) => Ok(entries.iter().all(|entry| entry.name == PARTITION_METADATA)),
             Err(error) => Err(error),
         }
