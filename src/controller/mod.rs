@@ -18,7 +18,7 @@ mod registration;
 mod topics;
 
 pub use publisher::MetadataUpdates;
-pub use quorum::{QuorumError, QuorumOptions};
+pub use quorum::{QuorumError, QuorumOptions, SnapshotOptions};
 
 use crate::config::BrokerConfig;
 use crate::machine::{Host, HostError};
@@ -234,9 +234,28 @@ fn quorum_options(
         raft,
         directory: options.metadata_log_dir.join(METADATA_DIRECTORY),
         static_voters: static_voters(config)?,
-        segment_bytes: config.long("metadata.log.segment.bytes").clamp(1 << 20, i64::from(i32::MAX)) as u32,
+        segment_bytes: segment_bytes(config),
         segment_ms: config.long("metadata.log.segment.ms"),
+        snapshots: snapshot_options(config),
     })
+}
+
+fn segment_bytes(config: &BrokerConfig) -> u32 {
+    let for_tests = config.text("internal.metadata.log.segment.bytes").and_then(|text| text.parse().ok());
+    let bytes: i64 = for_tests.unwrap_or_else(|| config.long("metadata.log.segment.bytes"));
+    bytes.clamp(1, i64::from(i32::MAX)) as u32
+}
+
+fn snapshot_options(config: &BrokerConfig) -> SnapshotOptions {
+    let limit = |name| u64::try_from(config.long(name)).ok();
+    SnapshotOptions {
+        max_bytes_between: limit("metadata.log.max.record.bytes.between.snapshots").unwrap_or(u64::MAX),
+        max_interval: limit("metadata.log.max.snapshot.interval.ms")
+            .filter(|interval| *interval > 0)
+            .map(Duration::from_millis),
+        retention_bytes: limit("metadata.max.retention.bytes"),
+        retention: limit("metadata.max.retention.ms").map(Duration::from_millis),
+    }
 }
 
 /// The voters of `controller.quorum.voters`: `id@host:port`, separated by commas.

@@ -5,7 +5,10 @@
 //! records mean, beyond the image that it publishes of those that have committed.
 
 mod convert;
+mod snapshots;
 mod storage;
+
+pub use snapshots::SnapshotOptions;
 
 use super::publisher::Publisher;
 use crate::log::{FlushStep, LogError, PartitionLog};
@@ -23,6 +26,7 @@ use crate::raft::{
 };
 use crate::runtime::{BoxFuture, Either, Runtime, race, watch};
 use crate::types::{Instant, LeaderEpoch, NodeId, Offset};
+use snapshots::Snapshots;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -42,6 +46,8 @@ pub struct QuorumOptions {
     pub segment_bytes: u32,
     /// `metadata.log.segment.ms`.
     pub segment_ms: i64,
+    /// When snapshots are written, and how much is kept.
+    pub snapshots: SnapshotOptions,
 }
 
 /// Why the quorum cannot start or go on.
@@ -77,6 +83,12 @@ pub enum QuorumError {
     /// Nobody votes.
     #[error("no voters are known: format with --standalone, or set controller.quorum.voters")]
     NoVoters,
+    /// A quorum of several, for which this release has no network.
+    #[error(
+        "the quorum has the voters {voters}, and this release runs a quorum of one voter only: format a new \
+         directory with --standalone, or name only this node in controller.quorum.voters"
+    )]
+    SeveralVoters { voters: String },
     /// This node may not vote.
     #[error("node {node} with directory {directory} is no voter of this quorum, whose voters are {voters}")]
     NotAVoter { node: NodeId, directory: crate::types::Uuid, voters: String },
@@ -96,6 +108,7 @@ struct Shared {
     publisher: Publisher,
     flush_wanted: Notify,
     deadline_moved: Notify,
+    snapshot_due: Notify,
     stopped: watch::Sender<bool>,
 }
 
@@ -105,6 +118,7 @@ struct Inner {
     /// Batches whose records are not in the published image, oldest first.
     tail: VecDeque<TailBatch>,
     delta: MetadataDelta,
+    snapshots: Snapshots,
     /// The level under which the next records are written.
     metadata_version: MetadataVersion,
     /// What a leader's append asks to be sent; carried out by whoever takes the next input.
@@ -120,7 +134,7 @@ impl Quorum {
     pub async fn open(runtime: &Runtime, options: QuorumOptions) -> Result<Quorum, QuorumError> {
         let (for_open, opening) = (options.clone(), runtime.clone());
         let opened = runtime.offload("open the metadata log", move || storage::open(&opening, &for_open));
-        let storage::Opened { log, view, image, tail, election, .. } = opened.await?;
+        let storage::Opened { log, view, image, tail, snapshots, election } = opened.await?;
         check_voters(&options, view.voters())?;
         let image = Arc::new(image);
         let mut metadata_version = image.features.metadata_version();
@@ -134,6 +148,7 @@ impl Quorum {
             log,
             tail,
             delta: MetadataDelta::new(image.clone()),
+            snapshots: Snapshots::new(snapshots, runtime.now()),
             metadata_version,
             deferred: Effects::default(),
             waiting: BTreeMap::new(),
@@ -148,6 +163,7 @@ impl Quorum {
             publisher: Publisher::new(image),
             flush_wanted: Notify::new(),
             deadline_moved: Notify::new(),
+            snapshot_due: Notify::new(),
             stopped: watch::channel(false).0,
         }));
         let turn = quorum.0.turn.lock().await;
@@ -164,7 +180,8 @@ impl Quorum {
     pub async fn run(self) {
         let mut stopped = self.0.stopped.subscribe();
         let stop = async { stopped.wait_for(|stopped| *stopped).await };
-        race(stop, race(self.flush_when_wanted(), self.keep_time())).await;
+        let work = race(self.flush_when_wanted(), race(self.keep_time(), self.keep_snapshots()));
+        race(stop, work).await;
     }
 
     /// Who leads, as far as this node knows.
@@ -259,6 +276,9 @@ impl Quorum {
         inner.log.set_high_watermark(committed);
         while inner.tail.front().is_some_and(|batch| batch.summary.end <= committed) {
             let Some(batch) = inner.tail.pop_front() else { break };
+            if inner.snapshots.note(batch.bytes, batch.timestamp, &self.0.options.snapshots) {
+                self.0.snapshot_due.notify_one();
+            }
             if let Err(error) = inner.take_into_image(&batch) {
                 drop(inner);
                 return self.0.runtime.halt(&error.to_string());
@@ -370,11 +390,14 @@ fn check_voters(options: &QuorumOptions, voters: &VoterSet) -> Result<(), Quorum
     if voters.is_empty() {
         return Err(QuorumError::NoVoters);
     }
+    let listed = || voters.iter().map(|voter| voter.key.to_string()).collect::<Vec<_>>().join(", ");
+    if voters.len() > 1 {
+        return Err(QuorumError::SeveralVoters { voters: listed() });
+    }
     let local = options.raft.local;
     if !voters.contains(local) {
-        let voters: Vec<String> = voters.iter().map(|voter| voter.key.to_string()).collect();
         let (node, directory) = (local.id, local.directory);
-        return Err(QuorumError::NotAVoter { node, directory, voters: voters.join(", ") });
+        return Err(QuorumError::NotAVoter { node, directory, voters: listed() });
     }
     Ok(())
 }
@@ -464,7 +487,8 @@ impl ReplicatedLog for Quorum {
         );
         inner.metadata_version = version_after(inner.metadata_version, &content);
         let summary = BatchSummary { base: at, end, epoch, control: Vec::new() };
-        inner.tail.push_back(TailBatch { summary: summary.clone(), content });
+        let (bytes, timestamp) = (batch.bytes().len() as u64, batch.header().max_timestamp);
+        inner.tail.push_back(TailBatch { summary: summary.clone(), content, bytes, timestamp });
         let now = self.0.runtime.now();
         let effects = inner.raft.step(now, Input::Appended(summary));
         assert!(effects.persist.is_none() && effects.append.is_empty(), "an append changes no role");

@@ -300,6 +300,47 @@ async fn a_restart_finds_everything_again() {
 }
 
 #[tokio::test]
+async fn snapshots_replace_the_front_of_the_log_and_a_restart_reads_them() {
+    let node = Node::format(&[
+        ("metadata.log.max.record.bytes.between.snapshots", "4000"),
+        ("internal.metadata.log.segment.bytes", "3000"),
+        ("metadata.max.retention.bytes", "1"),
+    ]);
+    let names = || {
+        let directory = node.options.metadata_log_dir.join(METADATA_DIRECTORY);
+        let entries = node.runtime.disk().read_dir(&directory).expect("it is there");
+        entries.into_iter().map(|entry| entry.name).collect::<Vec<_>>()
+    };
+    let mut handle = node.start().await;
+    let epoch = node.register(&handle, -1).await;
+    node.heartbeat(&handle, epoch, false).await;
+    for number in 0..60 {
+        let created = node.create(&handle, vec![topic(&format!("topic-{number}"), 3)]).await;
+        assert_eq!(created.topics[0].error_code, 0);
+        if number == 40 {
+            handle.kill().await;
+            handle = node.start().await;
+            let epoch = node.register(&handle, -1).await;
+            node.heartbeat(&handle, epoch, false).await;
+        }
+    }
+    let is_snapshot =
+        |name: &String| name.ends_with(".checkpoint") && !name.starts_with("00000000000000000000-");
+    while !(names().iter().any(is_snapshot) && !names().contains(&"00000000000000000000.log".to_owned())) {
+        node.runtime.sleep(Duration::from_millis(2)).await;
+    }
+    let before = handle.images().get();
+    handle.shutdown().await.expect("it closes");
+    assert_eq!(names().iter().filter(|name| name.ends_with(".checkpoint")).count(), 1, "{:?}", names());
+    let handle = node.start().await;
+    let again = handle.images().wait_for(|image| image.offset > before.offset).await.expect("it runs");
+    assert_eq!(again.topics, before.topics);
+    assert_eq!(again.cluster.broker(NodeId(1)), before.cluster.broker(NodeId(1)));
+    assert_eq!(handle.describe_quorum().expect("it leads").voters.len(), 1);
+    handle.shutdown().await.expect("it closes");
+}
+
+#[tokio::test]
 async fn topics_are_refused_as_kafka_refuses_them() {
     let node = Node::format(&[]);
     let handle = node.start().await;

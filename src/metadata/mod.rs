@@ -31,7 +31,7 @@ pub use records::{BATCH_MAX_BYTES, BatchContent, RecordsError, decode_batch, enc
 pub use security::{ClientQuotasImage, QuotaEntity, SecurityImage};
 pub use snapshot::{
     BOOTSTRAP_CHECKPOINT, SNAPSHOT_MAX_BYTES, Snapshot, SnapshotError, SnapshotId, read_snapshot,
-    write_snapshot,
+    read_snapshot_header, write_snapshot,
 };
 pub use topics::{
     LEADER_UNCHANGED, LeaderRecoveryState, PartitionImage, TopicImage, TopicsImage, ids, nodes,

@@ -118,6 +118,15 @@ pub fn read_snapshot(
     }
 }
 
+/// Reads no more than a snapshot's header.
+pub fn read_snapshot_header(bytes: &Bytes) -> Result<Snapshot, SnapshotError> {
+    let first = batches(bytes).next().ok_or(SnapshotError::NoHeader)?;
+    match decode_batch(&first.map_err(|error| SnapshotError::Damaged { position: 0, error })?)? {
+        BatchContent::Control(records) => read_header(&records),
+        BatchContent::Data(_) => Err(SnapshotError::NoHeader),
+    }
+}
+
 fn read_header(records: &[(Offset, QuorumRecord)]) -> Result<Snapshot, SnapshotError> {
     let [(_, QuorumRecord::SnapshotHeader(header)), rest @ ..] = records else {
         return Err(SnapshotError::NoHeader);

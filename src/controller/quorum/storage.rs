@@ -4,6 +4,7 @@
 //! Invariant: a log never begins behind a gap: what its oldest batch does not cover, a snapshot does.
 
 use super::convert::{control_records, point, voter_set};
+use super::snapshots::{self, Kept, PART};
 use super::{QuorumError, QuorumOptions};
 use crate::log::{LogConfig, OpenLog, PartitionLog, ReadBound, ReadRequest};
 use crate::metadata::{
@@ -14,7 +15,7 @@ use crate::protocol::records::{RecordBatch, batches};
 use crate::raft::quorum_state::{self, QUORUM_STATE_FILE, QUORUM_STATE_MAX_BYTES};
 use crate::raft::{BatchSummary, ElectionState, LogView, VoterSet};
 use crate::runtime::{Disk, Runtime};
-use crate::types::{NodeId, Offset, TopicPartition, Uuid};
+use crate::types::{NodeId, Offset, Timestamp, TopicPartition, Uuid};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ const READ_BYTES: usize = 1 << 20;
 pub(super) struct TailBatch {
     pub(super) summary: BatchSummary,
     pub(super) content: BatchContent,
+    pub(super) bytes: u64,
+    pub(super) timestamp: Timestamp,
 }
 
 impl TailBatch {
@@ -44,7 +47,8 @@ impl TailBatch {
             epoch: header.partition_leader_epoch,
             control,
         };
-        Ok(TailBatch { summary, content })
+        let bytes = batch.bytes().len() as u64;
+        Ok(TailBatch { summary, content, bytes, timestamp: header.max_timestamp })
     }
 }
 
@@ -56,6 +60,8 @@ pub(super) struct Opened {
     pub(super) image: MetadataImage,
     /// Every batch behind the latest snapshot.
     pub(super) tail: VecDeque<TailBatch>,
+    /// All snapshots, oldest first.
+    pub(super) snapshots: Vec<Kept>,
     pub(super) election: ElectionState,
 }
 
@@ -65,12 +71,12 @@ pub(super) fn open(runtime: &Runtime, options: &QuorumOptions) -> Result<Opened,
     let directory = options.directory.as_path();
     let io = |error| QuorumError::Io { path: directory.to_owned(), error };
     disk.create_dir_all(directory).map_err(io)?;
-    let mut snapshots = find_snapshots(&*disk, directory)?;
+    let snapshots = find_snapshots(&*disk, directory)?;
     let mut log = open_log(runtime, options)?;
     let mut image = MetadataImage::default();
     let mut voters = options.static_voters.clone();
     let mut kraft_version = 0;
-    let latest = snapshots.last().copied();
+    let latest = snapshots.last().map(|newest| newest.id);
     if let Some(id) = latest {
         let frame = load_snapshot(&*disk, directory, id, &mut image)?;
         kraft_version = frame.kraft_version.unwrap_or(0);
@@ -99,9 +105,8 @@ pub(super) fn open(runtime: &Runtime, options: &QuorumOptions) -> Result<Opened,
     }
     log.flush_blocking()?;
     view.flush(view.end());
-    snapshots.pop();
     let election = read_election(&*disk, directory)?;
-    Ok(Opened { log, view, image, tail, election })
+    Ok(Opened { log, view, image, tail, snapshots, election })
 }
 
 fn open_log(runtime: &Runtime, options: &QuorumOptions) -> Result<PartitionLog, QuorumError> {
@@ -134,17 +139,17 @@ fn open_log(runtime: &Runtime, options: &QuorumOptions) -> Result<PartitionLog, 
 }
 
 /// The snapshots in the directory, oldest first; half-written ones are removed.
-fn find_snapshots(disk: &dyn Disk, directory: &Path) -> Result<Vec<SnapshotId>, QuorumError> {
-    let mut snapshots = Vec::new();
+fn find_snapshots(disk: &dyn Disk, directory: &Path) -> Result<Vec<Kept>, QuorumError> {
+    let mut found = Vec::new();
     let io = |error| QuorumError::Io { path: directory.to_owned(), error };
     for entry in disk.read_dir(directory).map_err(io)? {
-        if entry.name.ends_with(".checkpoint.part") || entry.name.ends_with(".checkpoint.deleted") {
+        if entry.name.ends_with(PART) || entry.name.ends_with(".checkpoint.deleted") {
             disk.remove(&directory.join(&entry.name)).map_err(io)?;
         }
-        snapshots.extend(SnapshotId::from_file_name(&entry.name));
+        found.extend(SnapshotId::from_file_name(&entry.name));
     }
-    snapshots.sort();
-    Ok(snapshots)
+    found.sort();
+    found.into_iter().map(|id| snapshots::look_at(disk, directory, id)).collect()
 }
 
 /// Reads one snapshot into `image`.
