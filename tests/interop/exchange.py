@@ -148,7 +148,9 @@ def described(broker, wanted):
 
 
 def part():
-    broker = Broker(scratch("exchange") / "broker", kind="kafka", **{"num.partitions": PARTITIONS})
+    # Snapshots of the metadata that the one writes are the beginning of the other's next life.
+    often = {"metadata.log.max.record.bytes.between.snapshots": 4_000}
+    broker = Broker(scratch("exchange") / "broker", kind="kafka", **{"num.partitions": PARTITIONS, **often})
     broker.start()
     prepare(broker)
     known = contents(broker)
@@ -157,6 +159,7 @@ def part():
     wanted = configs(broker)
     check(wanted["kept", "retention.bytes"] == "123456789", "the configurations lack an alteration")
     broker.stop()
+    seen = set()
     lives = [
         (KIND, "second", "stop"),
         ("kafka", "third", "kill"),
@@ -171,6 +174,9 @@ def part():
         grow(broker, generation)
         known = contents(broker)
         (broker.stop if end == "stop" else broker.kill)()
+        snapshots = sorted((broker.data / "__cluster_metadata-0").glob("*.checkpoint"))
+        check(snapshots[-1] not in seen, f"{kind} wrote no snapshot of the metadata")
+        seen.update(snapshots)
         print(f"{kind} opened the directory, read all of it, let it grow and left it by {end}")
     check(configs(broker).items() >= wanted.items(), "a topic lost its configuration")
     logs = ",".join(str(log) for log in sorted(broker.data.glob("*-[0-9]*/*.log")) if log.stat().st_size)

@@ -1,8 +1,8 @@
 //! Snapshots of the committed metadata, and what they make superfluous: older snapshots and the front of the
 //! log.
 //!
-//! Invariant: the newest snapshot stays, and so does every record behind the oldest one that stays. A snapshot
-//! has its name only when all of it is on the device. It must not know what the records mean.
+//! Invariant: the newest snapshot stays, and so does every record behind the oldest one that stays; a
+//! snapshot has its name only when all of it is on the device. It must not know what the records mean.
 
 use super::convert::{point, voters_record};
 use super::{Inner, Quorum, QuorumError};
