@@ -19,6 +19,7 @@ mod flush;
 mod index_file;
 mod leftovers;
 mod log_dir;
+mod lost_write;
 mod offset_index;
 mod partition_log;
 pub mod producer_snapshot;

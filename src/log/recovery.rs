@@ -2,11 +2,12 @@
 //! looked at.
 //!
 //! Recovery scans the segment that holds the recovery point from its start, and all behind it, batch by batch
-//! with CRCs. It cuts, in silence, only an invalid tail at or above the recovery point that has no valid
-//! batch behind it. A bad batch below the recovery point, or in front of valid ones, is damage: an error,
-//! with every byte left where it is. A batch with a right CRC that begins at another offset than expected was
-//! written before the log was cut: it ends the log too. Offsets and leader epochs are not under the CRC, so
-//! where the batch in front may be the one that rotted it is damage.
+//! with CRCs. It cuts an invalid tail at or above the recovery point: one that has no valid batch behind it,
+//! or that begins where a write never reached the device although later ones did. A bad batch below the
+//! recovery point, or one in front of valid ones that was written and rotted, is damage: an error, with every
+//! byte left where it is. A batch with a right CRC that begins at another offset than expected was written
+//! before the log was cut: it ends the log too. Offsets and leader epochs are not under the CRC, so where the
+//! batch in front may be the one that rotted it is damage.
 
 use super::checkpoint::{self, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA};
 use super::config::LogConfig;
@@ -14,6 +15,7 @@ use super::epoch_cache::EpochCache;
 use super::error::{Damage, DamageKind, LogError, OnPath};
 use super::flush::Durability;
 use super::leftovers::{Tidied, tidy};
+use super::lost_write::{BadBatch, Cut, Remains};
 use super::partition_log::{ActiveSegment, PartitionLog, Parts, create_segment, jitter};
 use super::producer_state::ProducerStates;
 use super::producers_at::{load_producers, note_found, remove_snapshots};
@@ -51,7 +53,9 @@ pub struct Recovered {
     pub bytes_scanned: u64,
     /// Bytes of a torn tail that were cut off.
     pub bytes_cut: u64,
-    /// Why what was cut off was no batch of this log.
+    /// Of these, bytes from the first valid batch on that lay behind a write that never reached the device.
+    pub bytes_given_up: u64,
+    /// Why what was cut off was no batch of this log, and where it began.
     pub cut_because: Option<String>,
     /// Segments whose indexes were made anew although they did not have to be scanned.
     pub indexes_rebuilt: usize,
@@ -73,7 +77,10 @@ impl PartitionLog {
         let tidied = tidy(&*disk, directory)?;
         let mut recovery = Recovery::new(&*disk, directory, &config, how, now);
         recovery.load_epochs(&tidied)?;
-        recovery.load_segments(&tidied).inspect_err(|error| note_hole(runtime, error))?;
+        recovery.load_segments(&tidied)?;
+        if recovery.report.bytes_given_up > 0 {
+            runtime.observe(|| Event::Sometimes("a log was cut at a lost write in front of valid batches"));
+        }
         let opened = recovery.finish(jitter(runtime, &config), tidied.changed)?;
         let report = opened.report;
         let log = PartitionLog::from_parts(
@@ -93,13 +100,6 @@ impl PartitionLog {
             },
         );
         Ok((log, report))
-    }
-}
-
-/// Tells oracles of damage that a power loss leaves where writes reach the device out of order.
-fn note_hole(runtime: &Runtime, error: &LogError) {
-    if matches!(error, LogError::Damaged(Damage { kind: DamageKind::BeforeValidBatches, .. })) {
-        runtime.observe(|| Event::Sometimes("a log has a hole in front of valid batches"));
     }
 }
 
@@ -136,11 +136,11 @@ struct Recovery<'a> {
 /// How a scanned segment ended.
 enum ScanEnd {
     /// With its file.
-    Whole { size: u64 },
+    Whole,
     /// In front of bytes that are no batch of this log.
-    Cut { size: u64, reason: String },
+    Cut(Cut),
     /// In front of a batch that does not go with the one before it, and either may be wrong.
-    Suspect { position: u64, reason: String },
+    Suspect(Cut),
 }
 
 /// How far a scan has come.
@@ -254,7 +254,7 @@ impl<'a> Recovery<'a> {
         file: &File,
         size: u64,
         may_be_torn: bool,
-    ) -> Result<Option<ScanEnd>, LogError> {
+    ) -> Result<Option<Cut>, LogError> {
         let segment = Segment::with_empty_indexes(self.directory, base, file.clone());
         segment.forget_files(self.disk)?;
         let mut producers = match self.producers.take().filter(|_| may_be_torn) {
@@ -267,10 +267,11 @@ impl<'a> Recovery<'a> {
         let epoch = self.epochs.epoch_for_offset(base).unwrap_or(LeaderEpoch::NONE);
         let mut walked = Walked { expected: base, trusted: base, epoch };
         let mut end = self.scan_batches(&segment, size, may_be_torn, &mut walked, &mut producers)?;
-        if let (ScanEnd::Whole { .. }, Some(next)) = (&end, next) {
+        if let (ScanEnd::Whole, Some(next)) = (&end, next) {
             end = self.meet_next(end, &walked, next, size, may_be_torn);
         }
-        let whole = self.judge(&segment, &end, size, &walked, may_be_torn)?;
+        let cut = self.judge(&segment, end, size, &walked, may_be_torn)?;
+        let whole = cut.as_ref().map_or(size, |cut| cut.position);
         let expected = walked.expected;
         segment.note_checked(0, whole);
         segment.write_indexes(self.disk)?;
@@ -283,11 +284,10 @@ impl<'a> Recovery<'a> {
         }
         self.report.bytes_scanned += whole;
         self.scanned.push(segment.clone());
-        let is_cut = matches!(end, ScanEnd::Cut { .. });
-        let end_offset = next.filter(|_| !is_cut).unwrap_or(expected);
-        self.end = (is_cut || next.is_none()).then_some(end_offset);
+        let end_offset = next.filter(|_| cut.is_none()).unwrap_or(expected);
+        self.end = (cut.is_some() || next.is_none()).then_some(end_offset);
         self.segments.push(SealedSegment { segment, size: whole, end_offset });
-        Ok(is_cut.then_some(end))
+        Ok(cut)
     }
 
     fn scan_batches(
@@ -303,8 +303,10 @@ impl<'a> Recovery<'a> {
         loop {
             let (position, header) = match scan.next()? {
                 Found::Batch { position, header } => (position, header),
-                Found::End => return Ok(ScanEnd::Whole { size }),
-                Found::Invalid { position, reason } => return Ok(ScanEnd::Cut { size: position, reason }),
+                Found::End => return Ok(ScanEnd::Whole),
+                Found::Invalid { position, reason } => {
+                    return Ok(ScanEnd::Cut(Cut::new(position, reason, Remains::NoBatch)));
+                }
             };
             if let Some(end) = self.misplaced(position, &header, walked, may_be_torn) {
                 return Ok(end);
@@ -346,10 +348,10 @@ impl<'a> Recovery<'a> {
         let expected = walked.expected;
         let reason = format!("the segment ends at offset {expected}, and the next one begins at {next}");
         if expected > next {
-            return ScanEnd::Suspect { position: size, reason };
+            return ScanEnd::Suspect(Cut::new(size, reason, Remains::OtherBatch));
         }
         if expected < next && !self.gaps_are_legal(expected, may_be_torn) {
-            return ScanEnd::Cut { size, reason };
+            return ScanEnd::Cut(Cut::new(size, reason, Remains::Nothing));
         }
         end
     }
@@ -367,83 +369,117 @@ impl<'a> Recovery<'a> {
         let gaps_are_legal = self.gaps_are_legal(expected, may_be_torn);
         if first < expected || (first > expected && header.magic == MAGIC && !gaps_are_legal) {
             let reason = format!("a batch begins at offset {first}, and {expected} was expected");
-            return Some(if walked.trusted < expected {
-                ScanEnd::Suspect { position, reason }
-            } else {
-                ScanEnd::Cut { size: position, reason }
-            });
+            let cut = Cut::new(position, reason, Remains::OtherBatch);
+            let is_suspect = walked.trusted < expected;
+            return Some(if is_suspect { ScanEnd::Suspect(cut) } else { ScanEnd::Cut(cut) });
         }
         if header.magic == MAGIC && header.partition_leader_epoch < walked.epoch {
             let (old, new) = (header.partition_leader_epoch, walked.epoch);
             let reason = format!("a batch of leader epoch {old} lies behind one of {new}");
-            return Some(ScanEnd::Suspect { position, reason });
+            return Some(ScanEnd::Suspect(Cut::new(position, reason, Remains::OtherBatch)));
         }
         None
     }
 
-    /// Decides whether bytes that are no batch of this log are its torn end or damage; returns how many come
-    /// before them.
+    /// Decides whether bytes that are no batch of this log are its torn end, with or without valid batches
+    /// behind it, or damage; returns where they are cut off.
     fn judge(
         &self,
         segment: &Segment,
-        end: &ScanEnd,
+        end: ScanEnd,
         size: u64,
         walked: &Walked,
         may_be_torn: bool,
-    ) -> Result<u64, LogError> {
-        let (position, reason, is_suspect) = match end {
-            ScanEnd::Whole { size } => return Ok(*size),
-            ScanEnd::Cut { size, reason } => (*size, reason, false),
-            ScanEnd::Suspect { position, reason } => (*position, reason, true),
+    ) -> Result<Option<Cut>, LogError> {
+        let (mut cut, is_suspect) = match end {
+            ScanEnd::Whole => return Ok(None),
+            ScanEnd::Cut(cut) => (cut, false),
+            ScanEnd::Suspect(cut) => (cut, true),
         };
+        let position = cut.position;
         let kind = if !may_be_torn || walked.trusted < self.how.recovery_point {
             DamageKind::BelowRecoveryPoint
         } else {
             let (file, path) = (segment.file(), segment.path());
             let (trusted, epoch) = (walked.trusted, walked.epoch);
-            if !is_suspect && !valid_batch_behind(file, path, position + 1, size, trusted, epoch)? {
-                return Ok(position);
+            let behind = valid_batch_behind(file, path, position + 1, size, trusted, epoch)?;
+            if !is_suspect && behind.is_none() {
+                return Ok(Some(cut));
+            }
+            let limit = behind.unwrap_or(size);
+            let bad = BadBatch { file, path, size, position, limit };
+            if let Some(why) = cut.why_lost(&bad, walked.expected, false)? {
+                cut.lost = Some((why, size - limit));
+                return Ok(Some(cut));
             }
             DamageKind::BeforeValidBatches
         };
         let (path, offset) = (segment.path().to_path_buf(), walked.trusted);
-        Err(Damage { path, position, offset, reason: reason.clone(), kind }.into())
+        Err(Damage { path, position, offset, reason: cut.reason, kind }.into())
     }
 
-    /// Cuts the torn end of the log off for good, unless segments behind it hold valid batches.
+    /// Cuts the torn end of the log off for good, unless segments behind it hold valid batches that were
+    /// written after what is cut off and what is cut off has rotted.
     fn cut(
         &mut self,
-        end: ScanEnd,
+        mut cut: Cut,
         file: &File,
         path: &Path,
         size: u64,
         later: &[Offset],
     ) -> Result<(), LogError> {
-        let ScanEnd::Cut { size: position, reason } = end else { return Ok(()) };
+        let position = cut.position;
         let expected = self.end.unwrap_or(Offset::ZERO);
-        let epoch = self.epochs.latest().unwrap_or(LeaderEpoch::NONE);
-        let mut lost = size - position;
-        for &base in later {
-            let path = segment_path(self.directory, base, LOG);
-            let file = self.disk.open(&path, OpenOptions::READ).on("open", &path)?;
-            let size = file.len().on("look at", &path)?;
-            if valid_batch_behind(&file, &path, 0, size, expected, epoch)? {
-                let kind = DamageKind::BeforeValidBatches;
-                let damaged =
-                    segment_path(self.directory, self.segments.last().expect("it is cut").base(), LOG);
-                return Err(Damage { path: damaged, position, offset: expected, reason, kind }.into());
-            }
-            lost += size;
+        let given_up = self.valid_behind(later, expected)?;
+        if given_up > 0 && cut.lost.is_none() {
+            let bad = BadBatch { file, path, size, position, limit: size };
+            let why = cut.why_lost(&bad, expected, true)?;
+            let (kind, path, reason) = (DamageKind::BeforeValidBatches, path.to_owned(), cut.reason.clone());
+            let damage = Damage { path, position, offset: expected, reason, kind };
+            cut.lost = Some((why.ok_or(damage)?, 0));
         }
+        let mut removed = 0;
         for &base in later.iter().rev() {
+            let path = segment_path(self.directory, base, LOG);
+            removed += self.disk.metadata(&path).on("look at", &path)?.length;
             remove_segment(self.disk, self.directory, base)?;
+        }
+        if !later.is_empty() {
+            // As long as one of them may come back, what tells a lost write has to stay.
+            self.disk.sync_dir(self.directory).on("sync", self.directory)?;
         }
         file.set_len(position).on("cut", path)?;
         file.sync_data().on("sync", path)?;
         self.disk.sync_dir(self.directory).on("sync", self.directory)?;
-        self.report.bytes_cut = lost;
-        self.report.cut_because = Some(reason);
+        self.report.bytes_cut = size - position + removed;
+        let place = format!("{}, position {position}, offset {expected}: {}", path.display(), cut.reason);
+        self.report.cut_because = Some(match cut.lost {
+            None => place,
+            Some((why, here)) => {
+                self.report.bytes_given_up = given_up + here;
+                format!(
+                    "{place}; {why}: the write there never reached the device, though later ones did, and {} \
+                     bytes from the next valid batch on are given up with it; nothing in front of the \
+                     recovery point {} is touched",
+                    self.report.bytes_given_up, self.how.recovery_point
+                )
+            }
+        });
         Ok(())
+    }
+
+    /// Bytes of the segments `later` from the first batch on in each that is valid behind `expected`.
+    fn valid_behind(&self, later: &[Offset], expected: Offset) -> Result<u64, LogError> {
+        let epoch = self.epochs.latest().unwrap_or(LeaderEpoch::NONE);
+        let mut bytes = 0;
+        for &base in later {
+            let path = segment_path(self.directory, base, LOG);
+            let file = self.disk.open(&path, OpenOptions::READ).on("open", &path)?;
+            let size = file.len().on("look at", &path)?;
+            let valid = valid_batch_behind(&file, &path, 0, size, expected, epoch)?;
+            bytes += valid.map_or(0, |at| size - at);
+        }
+        Ok(bytes)
     }
 
     fn parts(&self) -> Vec<Part<'_>> {

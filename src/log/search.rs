@@ -15,8 +15,8 @@ const CRC_BUDGET_BYTES: u64 = 4 << 30;
 /// Where the magic stands in a batch.
 const MAGIC_AT: usize = 16;
 
-/// Whether a batch with a right CRC begins anywhere in `from..end` of a file, behind `expected` in a log
-/// whose newest leader epoch is `epoch`. Batches of older epochs or offsets are remains of what was cut off
+/// Where in `from..end` of a file the first batch with a right CRC begins, behind `expected` in a log whose
+/// newest leader epoch is `epoch`. Batches of older epochs or offsets are remains of what was cut off
 /// before.
 pub(super) fn valid_batch_behind(
     file: &File,
@@ -25,7 +25,7 @@ pub(super) fn valid_batch_behind(
     end: u64,
     expected: Offset,
     epoch: LeaderEpoch,
-) -> Result<bool, LogError> {
+) -> Result<Option<u64>, LogError> {
     let mut budget = CRC_BUDGET_BYTES;
     let mut at = from;
     let mut window = Vec::new();
@@ -52,11 +52,11 @@ pub(super) fn valid_batch_behind(
             }
             let mut scan = BatchScan::new(file, path, Look::Crcs, position, position + size);
             if size > budget || matches!(scan.next()?, Found::Batch { .. }) {
-                return Ok(true);
+                return Ok(Some(position));
             }
             budget -= size;
         }
         at += starts as u64;
     }
-    Ok(false)
+    Ok(None)
 }

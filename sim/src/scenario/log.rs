@@ -13,9 +13,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use vltava::log::{
-    AppendOrigin, DamageKind, LogConfig, LogDir, LogError, OpenLog, PartitionLog, ReadBound, ReadRequest,
-};
+use vltava::log::{AppendOrigin, LogConfig, LogDir, OpenLog, PartitionLog, ReadBound, ReadRequest};
 use vltava::protocol::records::{BatchBuilder, Codec, Compression, RecordBatch, ValidatedBatch, batches};
 use vltava::runtime::{Event, Runtime};
 use vltava::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicPartition, Uuid};
@@ -111,10 +109,7 @@ async fn work(runtime: &Runtime, model: &Shared, seed: u64, done: &AtomicBool) -
     let partition = TopicPartition::new("topic", 0);
     let directory = LogDir::open(runtime, Path::new(DIRECTORY)).map_err(told)?;
     let how = directory.how_to_open(&partition);
-    let Some(log) = open(runtime, &directory, &partition, how, model)? else {
-        done.store(true, Ordering::Relaxed);
-        return Ok(());
-    };
+    let log = open(runtime, &directory, &partition, how)?;
     let mut worker = Worker {
         runtime: runtime.clone(),
         directory: Arc::new(directory),
@@ -145,15 +140,13 @@ async fn work(runtime: &Runtime, model: &Shared, seed: u64, done: &AtomicBool) -
     }
 }
 
-/// Opens or creates the log. None when the power loss left bytes in an order that only a file's owner can
-/// judge.
+/// Opens or creates the log.
 fn open(
     runtime: &Runtime,
     directory: &LogDir,
     partition: &TopicPartition,
     how: OpenLog,
-    model: &Shared,
-) -> Result<Option<PartitionLog>, String> {
+) -> Result<PartitionLog, String> {
     let path = directory.partition_path(partition);
     let config = Arc::new(LogConfig {
         segment_bytes: 2_000,
@@ -168,17 +161,11 @@ fn open(
         let id = Uuid::from_random(1, 2);
         let log = PartitionLog::create(runtime, &path, partition.clone(), id, config, now).map_err(told)?;
         directory.sync_names().map_err(told)?;
-        return Ok(Some(log));
+        return Ok(log);
     }
-    match PartitionLog::open(runtime, &path, partition.clone(), config, how, now) {
-        Ok((log, _)) => Ok(Some(log)),
-        Err(LogError::Damaged(damage))
-            if damage.kind == DamageKind::BeforeValidBatches && lock(model).power_lost =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(format!("the log cannot be opened: {error:?}")),
-    }
+    let opened = PartitionLog::open(runtime, &path, partition.clone(), config, how, now);
+    let (log, _) = opened.map_err(|error| format!("the log cannot be opened: {error:?}"))?;
+    Ok(log)
 }
 
 struct Worker {

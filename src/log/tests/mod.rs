@@ -3,6 +3,7 @@
 mod append;
 mod crash;
 mod kafka;
+mod lost_write;
 mod model;
 mod recovery;
 
