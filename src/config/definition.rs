@@ -98,7 +98,11 @@ impl Definition {
     /// Whether `text` is a value of this configuration.
     pub fn validate(&self, text: &str) -> Result<(), InvalidValue> {
         self.reason_against(text.trim()).map_or(Ok(()), |reason| {
-            Err(InvalidValue { name: self.name.to_owned(), value: text.to_owned(), reason })
+            let value = match (self.kind, text.trim().parse::<f64>()) {
+                (Kind::Double, Ok(number)) => format!("{number:?}"),
+                _ => text.to_owned(),
+            };
+            Err(InvalidValue { name: self.name.to_owned(), value, reason })
         })
     }
 
@@ -114,10 +118,10 @@ impl Definition {
             Kind::Double => match (text.parse::<f64>(), self.validator) {
                 (Err(_), _) => Some("Not a number of type DOUBLE".to_owned()),
                 (Ok(value), Validator::Fraction(low, _)) if value < low => {
-                    Some(format!("Value must be at least {low:?}"))
+                    Some(format!("Value must be at least {low}"))
                 }
                 (Ok(value), Validator::Fraction(_, high)) if value > high => {
-                    Some(format!("Value must be no more than {high:?}"))
+                    Some(format!("Value must be no more than {high}"))
                 }
                 _ => None,
             },

@@ -249,6 +249,11 @@ impl ControllerMachine {
         let invalid = |sentence: String| Err((ErrorCode::InvalidConfig, sentence));
         let is_min_isr = name == MIN_ISR && self.image.features.has_elr();
         match resource.resource_type {
+            ConfigResourceType::Topic if asks_for_tiers(name, value) && !self.has_tiers() => invalid(
+                "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with \
+                 remote log storage."
+                    .to_owned(),
+            ),
             ConfigResourceType::Topic if operation != Operation::Delete => {
                 validate_topic(name, value).or_else(|error| invalid(error.to_string()))
             }
@@ -260,6 +265,10 @@ impl ControllerMachine {
             ),
             _ => Ok(()),
         }
+    }
+
+    fn has_tiers(&self) -> bool {
+        self.settings.config.boolean("remote.log.storage.system.enable")
     }
 
     /// What holds for a topic with these configurations, as the answer to CreateTopics lists it.
@@ -326,4 +335,8 @@ fn outcome(
         }
         Err((error, sentence)) => (error.code(), Some(sentence.into())),
     }
+}
+
+fn asks_for_tiers(name: &str, value: Option<&str>) -> bool {
+    name == "remote.storage.enable" && value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
 }

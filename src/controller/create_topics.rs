@@ -203,7 +203,7 @@ impl ControllerMachine {
         factor: usize,
     ) -> Result<Vec<PartitionImage>, Refusal> {
         if count > RECORDS_PER_REQUEST_MAX {
-            let sentence = "Unable to perform excessively large batch operation.".to_owned();
+            let sentence = "Excessively large number of partitions per request.".to_owned();
             return Err((ErrorCode::PolicyViolation, sentence));
         }
         let unable = |why: String| {

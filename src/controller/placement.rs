@@ -14,7 +14,7 @@ pub(super) enum PlacementError {
     /// More replicas than brokers.
     #[error(
         "The target replication factor of {replication_factor} cannot be reached because only {brokers} \
-         broker(s) are registered."
+         broker(s) are registered or some brokers have all their log directories cordoned."
     )]
     TooFewBrokers { replication_factor: usize, brokers: usize },
 }

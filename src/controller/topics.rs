@@ -59,7 +59,10 @@ impl ControllerMachine {
         let mut response = DeleteTopicsResponse::default();
         let mut records = Vec::new();
         let mut deleted = BTreeSet::new();
-        for state in &asked {
+        for (index, state) in asked.iter().enumerate() {
+            if asked[..index].contains(state) {
+                continue; // Refused once for all.
+            }
             let result = self.find_deletable(state, &asked);
             let result = result.and_then(|topic| match deleted.insert(topic.id) {
                 true => Ok(topic),

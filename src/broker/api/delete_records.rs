@@ -63,6 +63,9 @@ fn try_delete(
     if !partition.config().topic.cleanup_policy.delete {
         return Err(ErrorCode::PolicyViolation);
     }
+    if wanted.offset < HIGH_WATERMARK {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
     let upto = (wanted.offset != HIGH_WATERMARK).then_some(Offset(wanted.offset));
     partition.delete_records(upto).map_err(|error| error.code())
 }

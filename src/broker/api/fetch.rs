@@ -185,7 +185,12 @@ impl Fetch {
         code: ErrorCode,
         partition: Option<&Arc<Partition>>,
     ) -> PartitionData {
-        let aborted = (code != ErrorCode::OffsetOutOfRange).then(Vec::new);
+        // Null behind what a read ran into, empty behind what was seen before.
+        let is_seen_before = matches!(
+            code,
+            ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId | ErrorCode::InconsistentTopicId
+        );
+        let aborted = is_seen_before.then(Vec::new);
         let moved = matches!(code, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch);
         let current_leader = match partition {
             Some(partition) if moved && self.context.header.api_version >= FIRST_WITH_ENDPOINTS => {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// The first version whose empty list of topics means none; before it means all.
 const FIRST_WITH_EMPTY_LIST: i16 = 1;
-/// The first version whose topics may have no name: those that were asked for by an unknown id.
+/// The first version that serves topics by their ids, and whose topics may have no name.
 const FIRST_WITH_NULL_NAME: i16 = 12;
 /// Operations that anyone may do on a topic as long as there is no authorizer, as bits of their codes: read,
 /// write, create, delete, alter, describe, describe and alter configs.
@@ -29,6 +29,9 @@ const ALL_CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
 
 /// Describes what was asked for; creates what is missing where that is allowed.
 pub fn handle(context: &Arc<RequestContext>, request: MetadataRequest) -> Reply {
+    if context.header.api_version < FIRST_WITH_NULL_NAME && asks_by_id(&request) {
+        return refuse_ids(&request).into();
+    }
     let missing = missing_topics(context, &request);
     if missing.is_empty() {
         return describe(context, &request).into();
@@ -38,6 +41,23 @@ pub fn handle(context: &Arc<RequestContext>, request: MetadataRequest) -> Reply 
         create_topics::auto_create(&context.broker, missing).await;
         describe(&context, &request).into()
     }))
+}
+
+/// Whether a topic is named by nothing but its id.
+fn asks_by_id(request: &MetadataRequest) -> bool {
+    request.topics.iter().flatten().any(|topic| topic.name.is_none() || topic.topic_id != Uuid::ZERO)
+}
+
+/// Versions 10 and 11 have room for ids, but Kafka does not serve them.
+fn refuse_ids(request: &MetadataRequest) -> MetadataResponse {
+    let refuse = |topic: &MetadataRequestTopic| MetadataResponseTopic {
+        error_code: ErrorCode::InvalidRequest.code(),
+        name: Some(topic.name.clone().unwrap_or_default()),
+        topic_id: topic.topic_id,
+        ..Default::default()
+    };
+    let topics = request.topics.iter().flatten().map(refuse).collect();
+    MetadataResponse { topics, controller_id: -1, ..Default::default() }
 }
 
 /// The topics that the request lets the broker create.
@@ -57,7 +77,7 @@ fn describe(context: &RequestContext, request: &MetadataRequest) -> MetadataResp
     let version = context.header.api_version;
     let topics: Vec<_> = match &request.topics {
         Some(topics) if !(topics.is_empty() && version < FIRST_WITH_EMPTY_LIST) => {
-            topics.iter().map(|topic| describe_asked(&image, topic, version)).collect()
+            topics.iter().map(|topic| describe_asked(&image, topic)).collect()
         }
         _ => image.topics.iter().map(|topic| describe_topic(&image, topic)).collect(),
     };
@@ -88,14 +108,10 @@ fn describe(context: &RequestContext, request: &MetadataRequest) -> MetadataResp
     response
 }
 
-fn describe_asked(
-    image: &MetadataImage,
-    asked: &MetadataRequestTopic,
-    version: i16,
-) -> MetadataResponseTopic {
+fn describe_asked(image: &MetadataImage, asked: &MetadataRequestTopic) -> MetadataResponseTopic {
     let refuse = |error: ErrorCode| MetadataResponseTopic {
         error_code: error.code(),
-        name: asked.name.clone().or((version < FIRST_WITH_NULL_NAME).then(Str::default)),
+        name: asked.name.clone(),
         topic_id: asked.topic_id,
         ..Default::default()
     };

@@ -13,9 +13,9 @@ use crate::protocol::api::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceData,
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
-use crate::protocol::records::RejectedRecord;
+use crate::protocol::records::{RecordRejection, RejectedRecord};
 use crate::replication::{Acks, Partition, PartitionError, Produced};
-use crate::types::{ErrorCode, Offset, Str};
+use crate::types::{ErrorCode, Offset, Str, TopicPartition};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,7 +112,14 @@ fn append(
             if let PartitionError::Append(AppendError::Storage(error)) = &error {
                 tracing::error!("an append to {} failed: {error}", partition.name());
             }
-            let mut failure = Failure { leader, ..Failure::from(error) };
+            let record_errors = match &error {
+                PartitionError::Invalid { error, .. } => {
+                    let rejected = error.rejected_records().iter();
+                    rejected.map(|record| record_error(record, partition.name())).collect()
+                }
+                _ => Vec::new(),
+            };
+            let mut failure = Failure { leader, record_errors, ..Failure::from(error) };
             if matches!(failure.code, ErrorCode::OutOfOrderSequenceNumber | ErrorCode::InvalidProducerEpoch) {
                 failure.log_start_offset = partition.view().log_start().0;
             }
@@ -217,7 +224,6 @@ impl From<PartitionError> for Failure {
                 _ if failure.code == ErrorCode::InvalidTimestamp => INVALID_TIMESTAMPS.to_owned(),
                 _ => INVALID_RECORDS.to_owned(),
             });
-            failure.record_errors = error.rejected_records().iter().map(record_error).collect();
         }
         if let PartitionError::Append(AppendError::Producer(_)) = &error {
             failure.message = Some(error.to_string());
@@ -229,10 +235,22 @@ impl From<PartitionError> for Failure {
 const INVALID_TIMESTAMPS: &str = "One or more records have been rejected due to invalid timestamp";
 const INVALID_RECORDS: &str = "One or more records have been rejected";
 
-fn record_error(rejected: &RejectedRecord) -> BatchIndexAndErrorMessage {
+/// The sentences are Kafka's: clients show them.
+fn record_error(rejected: &RejectedRecord, partition: &TopicPartition) -> BatchIndexAndErrorMessage {
+    let index = rejected.index;
+    let sentence = match rejected.reason {
+        RecordRejection::NoKey => {
+            format!("Compacted topic cannot accept message without key in topic partition {partition}")
+        }
+        RecordRejection::TimestampOutOfRange { timestamp, earliest, latest } => format!(
+            "Timestamp {timestamp} of message with offset {index} is out of range. The timestamp should be \
+             within [{earliest}, {latest}]"
+        ),
+        RecordRejection::TimestampType => format!("record {index} is wrong: {}", rejected.reason),
+    };
     BatchIndexAndErrorMessage {
-        batch_index: rejected.index,
-        batch_index_error_message: Some(rejected.reason.to_string().into()),
+        batch_index: index,
+        batch_index_error_message: Some(sentence.into()),
         ..Default::default()
     }
 }
