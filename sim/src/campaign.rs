@@ -14,7 +14,11 @@ Usage: cargo sim run --seeds N [--start N] [--jobs N] [--hashes] [--scenario NAM
 run     runs seeds side by side, one for each core unless --jobs says otherwise, and prints a summary.
         --hashes prints one line for each seed instead, in order: the seed and the hash of its trace.
 replay  runs one seed; --trace prints what happened in it.
-Exits with 1 when a seed fails.";
+Exits with 1 when a seed fails, or when ten thousand seeds or more never reach a situation that they must
+reach.";
+
+/// A campaign of so many seeds must have reached every situation of its scenario.
+const LARGE: u64 = 10_000;
 
 /// What was asked for.
 struct Request {
@@ -114,7 +118,8 @@ struct Report {
     failed: u64,
     events: u64,
     nanos: u64,
-    sometimes: BTreeMap<&'static str, u64>,
+    /// In how many seeds each situation was reached, and how often in all.
+    sometimes: BTreeMap<&'static str, (u64, u64)>,
 }
 
 impl Campaign {
@@ -140,11 +145,17 @@ impl Campaign {
                 report.nanos as f64 / 1e9,
                 report.events
             );
-            for (name, count) in &report.sometimes {
-                println!("sometimes {name}: {count}");
+            for (name, (seeds, times)) in &report.sometimes {
+                println!("sometimes {name}: in {seeds} seeds, {times} times");
             }
         }
-        if report.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        let is_large = self.end - self.start >= LARGE;
+        let missed = |name: &&&str| is_large && !report.sometimes.contains_key(**name);
+        let missed: Vec<&&str> = self.scenario.situations.iter().filter(missed).collect();
+        for name in &missed {
+            eprintln!("never {name}: the scenario does not test what it says any more");
+        }
+        if report.failed > 0 || !missed.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 
     fn work(&self) {
@@ -172,7 +183,8 @@ impl Report {
             self.events += outcome.trace.events;
             self.nanos += outcome.nanos;
             for (name, count) in outcome.sometimes {
-                *self.sometimes.entry(name).or_default() += count;
+                let (seeds, times) = self.sometimes.entry(name).or_default();
+                (*seeds, *times) = (*seeds + 1, *times + count);
             }
             if hashes {
                 println!("{seed} {:016x}", outcome.trace.hash);

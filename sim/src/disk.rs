@@ -83,6 +83,15 @@ impl Default for DiskFaults {
     }
 }
 
+/// What a crash took of the sectors that were written and not synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// None of them, all of them, or there were none.
+    NothingOrAll,
+    /// Some, and left others.
+    Partial,
+}
+
 /// The disk of a node. It outlives the lives of the node.
 pub struct NodeDisk {
     node: NodeId,
@@ -184,7 +193,8 @@ impl NodeDisk {
     }
 
     /// The program is gone: its locks and handles too, and with the power what was not synced.
-    pub(crate) fn crash(&self, how: Crash) {
+    pub(crate) fn crash(&self, how: Crash) -> Loss {
+        let mut loss = Loss::NothingOrAll;
         let mut state = self.lock();
         let State { names, files, random, locks, crash_at, faults, operations, .. } = &mut *state;
         locks.clear();
@@ -198,8 +208,10 @@ impl NodeDisk {
                 let oldest = files.values().map(Image::oldest).min().unwrap_or(u64::MAX).min(names.oldest());
                 Kept::Before(random.range(&(oldest.min(*operations)..*operations + 2)))
             };
-            for image in files.values_mut() {
-                image.lose_power(random, kept);
+            let sectors = files.values_mut().map(|image| image.lose_power(random, kept));
+            let (dirty, written) = sectors.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+            if written > 0 && written < dirty {
+                loss = Loss::Partial;
             }
             let (pending, kept) = names.lose_power(random, kept);
             let numbers = [("node", self.node.number()), ("changes", pending), ("kept", kept)];
@@ -213,6 +225,7 @@ impl NodeDisk {
         for file in names.files() {
             files.get_mut(&file).expect("a name leads to a file that exists").links += 1;
         }
+        loss
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

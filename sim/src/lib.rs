@@ -27,6 +27,8 @@ pub mod random;
 #[cfg(madsim)]
 pub mod scenario;
 #[cfg(madsim)]
+pub mod situation;
+#[cfg(madsim)]
 pub mod trace;
 #[cfg(madsim)]
 pub mod world;

@@ -6,8 +6,9 @@
 //! it touches anything.
 
 use crate::clock::Clock;
-use crate::disk::NodeDisk;
+use crate::disk::{Loss, NodeDisk};
 use crate::network::Network;
+use crate::situation;
 use crate::trace::Trace;
 use crate::world::Observers;
 use madsim::runtime::{Handle, NodeHandle};
@@ -236,7 +237,9 @@ impl Life {
         node.alive.store(false, Ordering::Relaxed);
         node.trace.text("node.down", format_args!("{} {how:?} {cause}", node.id));
         node.network.crash(node.id, how);
-        node.disk.crash(how);
+        if node.disk.crash(how) == Loss::Partial {
+            node.observers.reached(situation::TORN);
+        }
         node.activity().pauses = 0;
         node.handle.kill(node.executor_id());
         node.observers.crashed(node.id, how);

@@ -6,6 +6,7 @@ pub mod journal;
 pub mod log;
 pub mod smoke;
 
+use crate::situation;
 use crate::world::{Outcome, World};
 use std::future::Future;
 use std::pin::Pin;
@@ -17,14 +18,20 @@ type Run = fn(World) -> Pin<Box<dyn Future<Output = Result<(), String>>>>;
 pub struct Scenario {
     /// Its name on the command line.
     pub name: &'static str,
+    /// The situations that a large campaign of it must reach.
+    pub situations: &'static [&'static str],
     run: Run,
 }
 
 /// Every scenario; the first is run unless another is asked for.
 pub const ALL: &[Scenario] = &[
-    Scenario { name: "smoke", run: |world| Box::pin(smoke::run(world)) },
-    Scenario { name: "log", run: |world| Box::pin(log::run(world)) },
-    Scenario { name: "journal", run: |world| Box::pin(journal::run(world, journal::Options::default())) },
+    Scenario { name: "smoke", situations: situation::OF_A_BROKER, run: |world| Box::pin(smoke::run(world)) },
+    Scenario { name: "log", situations: situation::OF_A_LOG, run: |world| Box::pin(log::run(world)) },
+    Scenario {
+        name: "journal",
+        situations: situation::OF_A_DISK,
+        run: |world| Box::pin(journal::run(world, journal::Options::default())),
+    },
 ];
 
 impl Scenario {

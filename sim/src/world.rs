@@ -231,6 +231,11 @@ impl World {
         self.get(id).resume();
     }
 
+    /// Notes that a named situation was reached, which a campaign of seeds must reach sometimes.
+    pub fn sometimes(&self, name: &'static str) {
+        self.0.observers.reached(name);
+    }
+
     /// Calls `observer` with every event that a living node observes.
     pub fn on_event(&self, observer: impl FnMut(NodeId, &Event) + Send + 'static) {
         self.0.observers.lock().watching.push(Box::new(observer));
@@ -262,13 +267,17 @@ struct Observing {
 
 impl Observers {
     pub(crate) fn tell(&self, node: NodeId, event: &Event) {
-        let mut observing = self.lock();
         if let Event::Sometimes(name) = event {
-            *observing.sometimes.entry(*name).or_default() += 1;
+            self.reached(name);
         }
+        let mut observing = self.lock();
         for observer in &mut observing.watching {
             observer(node, event);
         }
+    }
+
+    pub(crate) fn reached(&self, name: &'static str) {
+        *self.lock().sometimes.entry(name).or_default() += 1;
     }
 
     pub(crate) fn crashed(&self, node: NodeId, how: Crash) {

@@ -14,31 +14,37 @@ use vltava_sim::world::World;
 
 #[test]
 fn the_same_seed_does_the_same_twice_and_others_differ() {
-    let hash = |seed| scenario::ALL[0].run(seed, false).trace.hash;
-    let hashes: Vec<u64> = (0..20).map(hash).collect();
-    assert_eq!(hashes, (0..20).map(hash).collect::<Vec<_>>());
-    let mut distinct = hashes;
-    distinct.sort();
-    distinct.dedup();
-    assert_eq!(distinct.len(), 20);
-    let text = |seed| scenario::ALL[0].run(seed, true).trace.text.unwrap();
-    assert_eq!(text(5), text(5));
+    for scenario in scenario::ALL {
+        let hash = |seed| scenario.run(seed, false).trace.hash;
+        let hashes: Vec<u64> = (0..20).map(hash).collect();
+        assert_eq!(hashes, (0..20).map(hash).collect::<Vec<_>>());
+        let mut distinct = hashes;
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!(distinct.len(), 20);
+        let text = |seed| scenario.run(seed, true).trace.text.unwrap();
+        assert_eq!(text(5), text(5));
+    }
 }
 
 #[test]
 fn another_process_does_the_same() {
-    let run = |jobs: &str| {
-        let arguments = ["run", "--seeds", "20", "--start", "3", "--hashes", "--jobs", jobs];
-        let output =
-            std::process::Command::new(env!("CARGO_BIN_EXE_vltava-sim")).args(arguments).output().unwrap();
-        assert!(output.status.success());
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let lines = run("1");
-    assert_eq!(lines, run("2"));
-    let expected =
-        (3..23).map(|seed| format!("{seed} {:016x}\n", scenario::ALL[0].run(seed, false).trace.hash));
-    assert_eq!(lines, expected.collect::<String>());
+    for scenario in scenario::ALL {
+        let run = |jobs: &str| {
+            let output = std::process::Command::new(env!("CARGO_BIN_EXE_vltava-sim"))
+                .args(["run", "--seeds", "20", "--start", "3", "--hashes", "--jobs", jobs])
+                .args(["--scenario", scenario.name])
+                .output()
+                .unwrap();
+            assert!(output.status.success());
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let lines = run("1");
+        assert_eq!(lines, run("2"));
+        let hash = |seed| scenario.run(seed, false).trace.hash;
+        let expected = (3..23).map(|seed| format!("{seed} {:016x}\n", hash(seed)));
+        assert_eq!(lines, expected.collect::<String>(), "{}", scenario.name);
+    }
 }
 
 /// Whether some of the seeds catches a journal that leaves something out.

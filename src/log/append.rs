@@ -102,6 +102,7 @@ impl PartitionLog {
                 AppendOrigin::Client { must_start_at_zero } => {
                     let sequence = self.producers.check_batch(header, self.log_end, must_start_at_zero)?;
                     if let Sequence::Duplicate(original) = sequence {
+                        self.runtime.observe(|| Event::Sometimes("a batch was sent again"));
                         return Ok(Appended {
                             first_offset: original.first_offset(),
                             last_offset: original.last_offset,

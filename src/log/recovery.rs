@@ -80,6 +80,8 @@ impl PartitionLog {
         recovery.load_segments(&tidied)?;
         if recovery.report.bytes_given_up > 0 {
             runtime.observe(|| Event::Sometimes("a log was cut at a lost write in front of valid batches"));
+        } else if recovery.report.bytes_cut > 0 {
+            runtime.observe(|| Event::Sometimes("the torn end of a log was cut"));
         }
         let opened = recovery.finish(jitter(runtime, &config), tidied.changed)?;
         let report = opened.report;

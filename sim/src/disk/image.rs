@@ -213,7 +213,9 @@ impl Image {
     }
 
     /// Power is lost: the cache is gone, and what was not synced is on the device as far as `kept` says.
-    pub(super) fn lose_power(&mut self, random: &mut Random, kept: Kept) {
+    /// Returns how many sectors were not synced, and how many of them are kept.
+    pub(super) fn lose_power(&mut self, random: &mut Random, kept: Kept) -> (u32, u32) {
+        let mut counts = (0, 0);
         let truncation_lost = self.truncated.is_some_and(|(_, at)| match kept {
             Kept::Before(time) => at >= time,
             Kept::Any => random.chance(0.5),
@@ -229,8 +231,9 @@ impl Image {
         for (page, dirty) in std::mem::take(&mut self.dirty) {
             let sectors = (0..SECTORS)
                 .filter(|sector| fate.keeps(page * SECTORS + sector, dirty.at[*sector as usize], random));
-            let kept = sectors.fold(0, |kept, sector| kept | 1 << sector);
-            self.put_on_device(page, dirty.mask & kept);
+            let kept = dirty.mask & sectors.fold(0, |kept, sector| kept | 1 << sector);
+            self.put_on_device(page, kept);
+            counts = (counts.0 + dirty.mask.count_ones(), counts.1 + kept.count_ones());
         }
         // The length may be ahead of the bytes: then there are zeros.
         if kept == Kept::Any && !truncation_lost && self.cache.length > self.device.length {
@@ -244,6 +247,7 @@ impl Image {
         self.trim();
         self.cache = self.device.clone();
         self.truncated = None;
+        counts
     }
 
     fn draw_fate(&self, random: &mut Random, kept: Kept) -> Fate {

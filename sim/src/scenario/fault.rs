@@ -8,6 +8,7 @@ use crate::clock::{MILLISECOND, SECOND};
 use crate::network::Link;
 use crate::node::{Crash, NodeId};
 use crate::random::Random;
+use crate::situation;
 use crate::world::World;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vltava::runtime::BoxFuture;
@@ -101,6 +102,9 @@ impl Faults {
 /// A server dies and is started again a while later.
 async fn crash(world: &World, targets: Targets<'_>, random: &mut Random, how: Crash) {
     let victim = *random.pick(targets.servers);
+    if world.get(victim).is_alive() {
+        note(world, how);
+    }
     world.crash(victim, how);
     revive(world, victim, random, how).await;
 }
@@ -115,6 +119,8 @@ async fn crash_at_io(world: &World, targets: Targets<'_>, random: &mut Random, h
     vltava::runtime::race(node.until_down(), world.clock().sleep(patience)).await;
     world.disk(victim).cancel_crash();
     if !node.is_alive() {
+        note(world, how);
+        world.sometimes(situation::CRASHED_AT_IO);
         revive(world, victim, random, how).await;
     }
 }
@@ -129,9 +135,17 @@ async fn revive(world: &World, victim: NodeId, random: &mut Random, how: Crash) 
         vltava::runtime::race(down.until_down(), world.clock().sleep(SECOND / 2)).await;
         world.disk(victim).cancel_crash();
         if !down.is_alive() {
+            world.sometimes(situation::CRASHED_IN_RECOVERY);
             world.restart(victim);
         }
     }
+}
+
+fn note(world: &World, how: Crash) {
+    world.sometimes(match how {
+        Crash::Process => situation::CRASHED,
+        Crash::Power => situation::POWER_LOST,
+    });
 }
 
 /// A server stands still.

@@ -127,6 +127,23 @@ impl History {
         self.sent.values().filter(|sent| matches!(sent.fate, Fate::Acknowledged(_))).count()
     }
 
+    /// How many of them were sent before a power loss.
+    pub fn outlived_power_losses(&self) -> usize {
+        let last = self.losses.iter().map(|loss| loss.at).max().unwrap_or(0);
+        let outlived = |sent: &&Sent| matches!(sent.fate, Fate::Acknowledged(_)) && sent.at < last;
+        self.sent.values().filter(outlived).count()
+    }
+
+    /// How many values were acknowledged, and need not be there because of a power loss.
+    pub fn suspended_values(&self) -> usize {
+        self.sent.values().filter(|sent| sent.fate == Fate::Suspended).count()
+    }
+
+    /// How many values nobody can tell the fate of.
+    pub fn unknown_values(&self) -> usize {
+        self.sent.values().filter(|sent| sent.fate == Fate::Unknown).count()
+    }
+
     /// Checks the whole log of a partition, as it was read at the end: offsets with values, in order.
     pub fn check_log(&mut self, partition: i32, log: &[(i64, Value)], now: u64) -> Result<(), String> {
         for (offset, value) in log {

@@ -6,6 +6,7 @@ use super::history::{History, Value};
 use crate::clock::SECOND;
 use crate::node::Crash;
 use crate::random::Random;
+use crate::situation;
 use crate::world::World;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -325,6 +326,15 @@ async fn settle(world: &World, shared: &Shared) -> Result<(), String> {
         history.check_log(partition as i32, &log?, world.clock().now())?;
     }
     world.trace().numbers("smoke.acknowledged", &[("values", history.acknowledged_values() as u64)]);
+    let reached = [
+        (history.acknowledged_values() > shared.shape.partitions as usize, situation::ACKNOWLEDGED),
+        (history.outlived_power_losses() > 0, situation::OUTLIVED),
+        (history.suspended_values() > 0, situation::SUSPENDED),
+        (history.unknown_values() > 0, situation::UNKNOWN),
+    ];
+    for (_, name) in reached.into_iter().filter(|(reached, _)| *reached) {
+        world.sometimes(name);
+    }
     Ok(())
 }
 
