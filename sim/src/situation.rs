@@ -27,7 +27,7 @@ pub const TORN_END: &str = "the torn end of a log was cut";
 pub const LOST_WRITE: &str = "a log was cut at a lost write in front of valid batches";
 
 /// Those of one server with a disk.
-pub const OF_A_DISK: &[&str] = &[CRASHED, POWER_LOST, CRASHED_AT_IO, CRASHED_IN_RECOVERY, TORN];
+pub const OF_A_DISK: &[&str] = &[CRASHED, POWER_LOST, CRASHED_AT_IO, CRASHED_IN_RECOVERY];
 
 /// Those of one partition's log.
 pub const OF_A_LOG: &[&str] =
