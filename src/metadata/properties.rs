@@ -1,9 +1,9 @@
 //! `meta.properties`: who a log directory belongs to. A file of Java properties, version 1 (KIP-785,
 //! KIP-858).
 
+use crate::config::properties;
 use crate::runtime::Disk;
 use crate::types::{NodeId, Str, Uuid};
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,10 @@ pub enum PropertiesError {
     /// The file cannot be read or written.
     #[error("{} cannot be read or written: {error}", path.display())]
     Io { path: PathBuf, error: io::Error },
-    /// The file is malformed.
+    /// A line cannot be read.
+    #[error("{}, {error}", path.display())]
+    Malformed { path: PathBuf, error: properties::PropertiesError },
+    /// The file lacks something.
     #[error("{} has no valid {field}; restore the file, or format the directory anew", path.display())]
     Field { path: PathBuf, field: &'static str },
     /// It was written by a release before KRaft, or by a newer one.
@@ -52,7 +55,8 @@ pub enum PropertiesError {
 impl MetaProperties {
     /// Reads the text of a `meta.properties`.
     pub fn decode(path: &Path, text: &str) -> Result<MetaProperties, PropertiesError> {
-        let values = parse_properties(text);
+        let values = properties::parse(text)
+            .map_err(|error| PropertiesError::Malformed { path: path.to_owned(), error })?;
         let field = |field| PropertiesError::Field { path: path.to_owned(), field };
         let version: i64 = match values.get("version") {
             None => 0,
@@ -81,7 +85,7 @@ impl MetaProperties {
         if let Some(id) = self.directory_id {
             text.push_str(&format!("directory.id={id}\n"));
         }
-        text.push_str(&format!("version=1\ncluster.id={}\n", escape(&self.cluster_id)));
+        text.push_str(&format!("version=1\ncluster.id={}\n", properties::escape(&self.cluster_id)));
         text
     }
 
@@ -177,91 +181,6 @@ impl LogDirectories {
         }
         Ok(())
     }
-}
-
-/// Java properties: `key=value`, `key: value` or `key value`; comments with `#` or `!`; a backslash continues
-/// a line or escapes a character, `\uXXXX` gives one by number. Of two values the last counts.
-fn parse_properties(text: &str) -> BTreeMap<String, String> {
-    let mut values = BTreeMap::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        let mut logical = line.trim_start().to_owned();
-        if logical.is_empty() || logical.starts_with(['#', '!']) {
-            continue;
-        }
-        while logical.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1 {
-            logical.pop();
-            let Some(next) = lines.next() else { break };
-            logical.push_str(next.trim_start());
-        }
-        let (key, value) = split_property(&logical);
-        values.insert(unescape(key), unescape(value));
-    }
-    values
-}
-
-/// Splits at the first `=`, `:` or white space that is not escaped.
-fn split_property(line: &str) -> (&str, &str) {
-    let mut escaped = false;
-    let end = line.char_indices().find(|(_, c)| {
-        let ends = !escaped && (matches!(c, '=' | ':') || c.is_whitespace());
-        escaped = !escaped && *c == '\\';
-        ends
-    });
-    let Some((end, _)) = end else { return (line, "") };
-    let rest = line[end..].trim_start();
-    let rest = rest.strip_prefix(['=', ':']).unwrap_or(rest);
-    (&line[..end], rest.trim_start())
-}
-
-fn unescape(text: &str) -> String {
-    // Java's escapes are UTF-16 units; two of them may make one character.
-    let mut units: Vec<u16> = Vec::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            push(&mut units, c);
-            continue;
-        }
-        match chars.next() {
-            Some('t') => push(&mut units, '\t'),
-            Some('n') => push(&mut units, '\n'),
-            Some('r') => push(&mut units, '\r'),
-            Some('f') => push(&mut units, '\x0c'),
-            Some('u') => {
-                let digits: String = chars.by_ref().take(4).collect();
-                units.push(u16::from_str_radix(&digits, 16).unwrap_or(0xFFFD));
-            }
-            Some(other) => push(&mut units, other),
-            None => {}
-        }
-    }
-    String::from_utf16_lossy(&units)
-}
-
-fn push(units: &mut Vec<u16>, c: char) {
-    units.extend_from_slice(c.encode_utf16(&mut [0; 2]));
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for (index, c) in text.chars().enumerate() {
-        match c {
-            '\\' | '=' | ':' | '#' | '!' => out.extend(['\\', c]),
-            ' ' if index == 0 => out.push_str("\\ "),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c.is_ascii_graphic() || c == ' ' => out.push(c),
-            c => {
-                let mut units = [0; 2];
-                for unit in c.encode_utf16(&mut units) {
-                    out.push_str(&format!("\\u{unit:04X}"));
-                }
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]
