@@ -112,3 +112,69 @@ pub(super) fn read(
     };
     parse(&bytes, now, expiration_ms).map_err(|reason| MalformedFile::new(path, 0, reason).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NEVER: i64 = i64::MAX;
+
+    prop_compose! {
+        fn producer()(
+            id in 0..i64::MAX, epoch in 0..i16::MAX, sequence in 0..i32::MAX, offset in 0..i64::MAX, delta in 0..1000,
+            timestamp in 0..i64::MAX, coordinator_epoch in -1..9, open in prop::option::of(0..i64::MAX), sent: bool,
+        ) -> (ProducerId, ProducerState) {
+            let mut state = ProducerState::new(ProducerEpoch(epoch));
+            if sent {
+                let (timestamp, last_offset) = (Timestamp(timestamp), Offset(offset));
+                let batch = SentBatch { last_sequence: sequence, last_offset, offset_delta: delta, timestamp };
+                state.note_batch(state.epoch, batch);
+            }
+            state.last_timestamp = Timestamp(timestamp);
+            state.coordinator_epoch = coordinator_epoch;
+            state.transaction_start = open.map(Offset);
+            (ProducerId(id), state)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn producers_survive_their_bytes(all in prop::collection::vec(producer(), 0..9)) {
+            let mut producers = ProducerStates::default();
+            for (id, state) in all {
+                producers.insert(id, state);
+            }
+            let bytes = to_bytes(&producers);
+            prop_assert_eq!(bytes.len(), HEADER_BYTES + producers.len() * ENTRY_BYTES);
+            prop_assert_eq!(parse(&bytes, Timestamp(0), NEVER), Ok(producers));
+        }
+    }
+
+    #[test]
+    fn without_producers_there_are_ten_bytes() {
+        let bytes = to_bytes(&ProducerStates::default());
+        assert_eq!((&bytes[..2], &bytes[6..]), (&[0, 1][..], &[0, 0, 0, 0][..]));
+        assert_eq!(bytes[2..6], crc32c(&[0; 4]).to_be_bytes());
+    }
+
+    #[test]
+    fn what_is_no_snapshot_is_refused() {
+        let mut producers = ProducerStates::default();
+        producers.insert(ProducerId(7), ProducerState::new(ProducerEpoch(1)));
+        let bytes = to_bytes(&producers);
+        for at in 0..bytes.len() {
+            let mut spoiled = bytes.clone();
+            spoiled[at] ^= 4;
+            assert!(parse(&spoiled, Timestamp(0), NEVER).is_err(), "byte {at}");
+            assert!(parse(&bytes[..at], Timestamp(0), NEVER).is_err(), "{at} bytes");
+        }
+        let mut longer = bytes.clone();
+        longer.extend_from_slice(&[0; ENTRY_BYTES]);
+        let crc = crc32c(&longer[CRC_END..]);
+        longer[CRC_START..CRC_END].copy_from_slice(&crc.to_be_bytes());
+        assert_eq!(parse(&longer, Timestamp(0), NEVER), Err("its length does not match its count"));
+        let forgotten = parse(&bytes, Timestamp(1000), 500).unwrap();
+        assert!(forgotten.is_empty(), "a producer that is idle for longer than the expiration");
+    }
+}

@@ -8,8 +8,12 @@ mod decompress;
 mod frame;
 #[path = "../../fuzz/checks/internal_record.rs"]
 mod internal_record;
+#[path = "../../fuzz/checks/log_directory.rs"]
+mod log_directory;
 #[path = "../../fuzz/checks/message.rs"]
 mod message;
+#[path = "../../fuzz/checks/node_files.rs"]
+mod node_files;
 #[path = "../../fuzz/checks/record_batch.rs"]
 mod record_batch;
 
@@ -54,4 +58,14 @@ fn response_corpus() {
 #[test]
 fn internal_record_corpus() {
     replay("internal_record", internal_record::check);
+}
+
+#[test]
+fn log_directory_corpus() {
+    replay("log_directory", log_directory::check);
+}
+
+#[test]
+fn node_files_corpus() {
+    replay("node_files", node_files::check);
 }

@@ -11,3 +11,6 @@ mod second_opinion;
 mod server;
 mod wire_properties;
 mod wire_vectors;
+
+// The disk in memory of the log's own tests is compiled here too, and looks for these at the root.
+use vltava::{runtime, types};
