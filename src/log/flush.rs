@@ -5,8 +5,8 @@
 //! indexes of sealed segments, their producer snapshots, the leader epochs, and the names of all files. After
 //! a failed sync nothing in the log is trusted: what the kernel holds may not be what the device has.
 
-use super::checkpoint;
 use super::epoch_cache::EpochCache;
+use super::epochs_file::EpochsFile;
 use super::error::{LogError, OnPath};
 use super::partition_log::PartitionLog;
 use super::segment::Segment;
@@ -31,6 +31,7 @@ pub(super) struct Durability {
     pub parent_name: bool,
     /// Whether the leader epochs differ from their checkpoint.
     pub epochs: bool,
+    epochs_version: u64,
     in_flight: Option<InFlight>,
     finished: Sender<u64>,
 }
@@ -71,6 +72,7 @@ impl Durability {
             names: false,
             parent_name: false,
             epochs: false,
+            epochs_version: 0,
             in_flight: None,
             finished: watch::channel(0).0,
         }
@@ -82,6 +84,12 @@ impl Durability {
         self.give_back();
         self.recovery_point = self.recovery_point.min(end);
         self.sealed.retain(|segment| segment.base_offset() < end);
+    }
+
+    /// The version of the epochs as they are now, for [`EpochsFile::write`].
+    pub(super) fn next_epochs_version(&mut self) -> u64 {
+        self.epochs_version += 1;
+        self.epochs_version
     }
 
     /// Takes back the work of a flush that was given up or failed.
@@ -122,7 +130,8 @@ pub struct FlushPlan {
     directory: Arc<Path>,
     active: Arc<Segment>,
     epochs: Arc<EpochCache>,
-    epochs_path: PathBuf,
+    epochs_file: Arc<EpochsFile>,
+    epochs_version: u64,
     work: Work,
     end: Offset,
     ticket: Arc<Ticket>,
@@ -134,18 +143,15 @@ impl FlushPlan {
         let disk = &*self.disk;
         for segment in &self.work.sealed {
             segment.sync_log()?;
-            match segment.write_indexes(disk).and_then(|()| segment.publish_indexes(disk)) {
-                // A cut or retention took the segment away; and an index without its name is made anew.
-                Err(error) if error.is_not_found() => {}
-                result => result?,
-            }
+            segment.write_indexes(disk)?;
+            segment.publish_indexes(disk)?;
         }
         for path in &self.work.snapshots {
             sync_file(disk, path)?;
         }
         self.active.sync_log()?;
         if self.work.epochs {
-            checkpoint::write_epochs(disk, &self.epochs_path, self.epochs.entries())?;
+            self.epochs_file.write(disk, self.epochs_version, &self.epochs)?;
         } else if self.work.names {
             disk.sync_dir(&self.directory).on("sync", &self.directory)?;
         }
@@ -191,7 +197,8 @@ impl PartitionLog {
             directory: self.directory.clone(),
             active: self.active.segment.clone(),
             epochs: self.epochs.clone(),
-            epochs_path: self.epochs_path(),
+            epochs_file: self.epochs_file.clone(),
+            epochs_version: self.durability.next_epochs_version(),
             work,
             end: self.log_end,
             ticket,
@@ -243,6 +250,13 @@ impl PartitionLog {
     /// refused.
     pub fn abandon(&mut self) {
         self.offline = Some("it was deleted".into());
+        // Its names may soon belong to another topic's log: whoever still reads or flushes must not take that
+        // for this.
+        self.cuts.begin();
+        self.epochs_file.close();
+        for part in self.parts() {
+            part.segment.retire();
+        }
         self.publish();
     }
 
@@ -288,10 +302,9 @@ pub async fn flush(
 }
 
 fn sync_file(disk: &dyn Disk, path: &Path) -> Result<(), LogError> {
-    match disk.open(path, OpenOptions::READ) {
-        Ok(file) => file.sync_data().on("sync", path),
-        // Retention took it away together with its segment.
+    match disk.open(path, OpenOptions::READ).and_then(|file| file.sync_data()) {
+        // Retention took it away together with its segment; even in between, where its handle was closed.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(LogError::io("open", path, error)),
+        result => result.on("sync", path),
     }
 }

@@ -31,16 +31,21 @@ const DELETE: &str = "-delete";
 const STRAY: &str = "-stray";
 const FUTURE: &str = "-future";
 
+/// One offset for each partition.
+pub type Offsets = BTreeMap<TopicPartition, Offset>;
+
 /// A log directory that this process has locked.
 pub struct LogDir {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     lock: Mutex<Option<DiskLock>>,
     clean_shutdown: Option<CleanShutdown>,
-    recovery_points: BTreeMap<TopicPartition, Offset>,
-    log_starts: BTreeMap<TopicPartition, Offset>,
-    high_watermarks: BTreeMap<TopicPartition, Offset>,
+    recovery_points: Offsets,
+    log_starts: Offsets,
+    high_watermarks: Offsets,
     flush_permits: Semaphore,
+    /// Held from before a checkpoint is made until it is written, so that none is replaced by an older one.
+    checkpoints: Mutex<()>,
 }
 
 /// The directory of a partition.
@@ -100,6 +105,7 @@ impl LogDir {
             log_starts: read(LOG_START_CHECKPOINT)?,
             high_watermarks: read(HIGH_WATERMARK_CHECKPOINT)?,
             flush_permits: Semaphore::new(MAX_FLUSHES),
+            checkpoints: Mutex::new(()),
             disk,
         })
     }
@@ -122,7 +128,7 @@ impl LogDir {
     /// How the log of a partition is to be opened, by what the checkpoints said when this directory was
     /// opened.
     pub fn how_to_open(&self, partition: &TopicPartition) -> OpenLog {
-        let offset = |map: &BTreeMap<TopicPartition, Offset>| map.get(partition).copied();
+        let offset = |map: &Offsets| map.get(partition).copied();
         OpenLog {
             clean: self.clean_shutdown.is_some(),
             recovery_point: offset(&self.recovery_points).unwrap_or(Offset::ZERO),
@@ -184,19 +190,27 @@ impl LogDir {
         self.disk.sync_dir(&self.path).on("sync", &self.path)
     }
 
-    /// Replaces the checkpoint of recovery points.
-    pub fn write_recovery_points(&self, points: &BTreeMap<TopicPartition, Offset>) -> Result<(), LogError> {
-        checkpoint::write_offsets(&*self.disk, &self.path.join(RECOVERY_POINT_CHECKPOINT), points)
+    /// Replaces the checkpoint of recovery points with what `points` finds. One checkpoint at a time is made
+    /// and written, so that a slow writer cannot bring back what was true before; a caller that holds the lock
+    /// of a partition must be the only one.
+    pub fn write_recovery_points(&self, points: &dyn Fn() -> Offsets) -> Result<(), LogError> {
+        self.write_checkpoint(RECOVERY_POINT_CHECKPOINT, points)
     }
 
     /// Replaces the checkpoint of log starts, of the logs that start behind the base of their first segment.
-    pub fn write_log_starts(&self, starts: &BTreeMap<TopicPartition, Offset>) -> Result<(), LogError> {
-        checkpoint::write_offsets(&*self.disk, &self.path.join(LOG_START_CHECKPOINT), starts)
+    /// As for recovery points.
+    pub fn write_log_starts(&self, starts: &dyn Fn() -> Offsets) -> Result<(), LogError> {
+        self.write_checkpoint(LOG_START_CHECKPOINT, starts)
     }
 
-    /// Replaces the checkpoint of high watermarks.
-    pub fn write_high_watermarks(&self, marks: &BTreeMap<TopicPartition, Offset>) -> Result<(), LogError> {
-        checkpoint::write_offsets(&*self.disk, &self.path.join(HIGH_WATERMARK_CHECKPOINT), marks)
+    /// Replaces the checkpoint of high watermarks. As for recovery points.
+    pub fn write_high_watermarks(&self, marks: &dyn Fn() -> Offsets) -> Result<(), LogError> {
+        self.write_checkpoint(HIGH_WATERMARK_CHECKPOINT, marks)
+    }
+
+    fn write_checkpoint(&self, name: &str, offsets: &dyn Fn() -> Offsets) -> Result<(), LogError> {
+        let _one_at_a_time = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        checkpoint::write_offsets(&*self.disk, &self.path.join(name), &offsets())
     }
 
     /// Takes a deleted partition out of use: its directory gets a name that says so, durably. `unique` keeps

@@ -14,6 +14,7 @@ mod checked;
 pub mod checkpoint;
 mod config;
 mod epoch_cache;
+mod epochs_file;
 mod error;
 mod flush;
 mod index_file;
@@ -45,7 +46,7 @@ pub use config::LogConfig;
 pub use epoch_cache::{EpochCache, EpochEnd, EpochEntry};
 pub use error::{Damage, DamageKind, LogError, MalformedFile};
 pub use flush::{FlushPlan, FlushStep, flush};
-pub use log_dir::{FoundKind, FoundLog, LogDir};
+pub use log_dir::{FoundKind, FoundLog, LogDir, Offsets};
 pub use partition_log::PartitionLog;
 pub use producer_state::{CompletedTransaction, ProducerError, ProducerState, ProducerStates, SentBatch};
 pub use reader::{

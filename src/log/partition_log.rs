@@ -6,15 +6,16 @@
 //! the log goes offline for good. It must not know who leads, who replicates, or which request a batch came
 //! in.
 
-use super::checkpoint::{self, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA};
+use super::checkpoint::{self, PARTITION_METADATA};
 use super::config::LogConfig;
 use super::epoch_cache::{EpochCache, EpochEnd};
+use super::epochs_file::EpochsFile;
 use super::error::{LogError, OnPath};
 use super::flush::Durability;
 use super::producer_snapshot;
 use super::producer_state::ProducerStates;
 use super::segment::{SNAPSHOT, Segment, segment_path};
-use super::view::{LogReader, LogView, SealedSegment};
+use super::view::{Cuts, LogReader, LogView, SealedSegment};
 use crate::protocol::records::BatchHeader;
 use crate::runtime::{Disk, Event, OpenOptions, Runtime};
 use crate::types::{LeaderEpoch, Offset, Timestamp, TopicPartition, Uuid};
@@ -34,10 +35,12 @@ pub struct PartitionLog {
     pub(super) epochs: Arc<EpochCache>,
     pub(super) producers: ProducerStates,
     pub(super) durability: Durability,
+    pub(super) epochs_file: Arc<EpochsFile>,
     pub(super) log_start: Offset,
     pub(super) log_end: Offset,
     pub(super) high_watermark: Offset,
     pub(super) offline: Option<Arc<str>>,
+    pub(super) cuts: Cuts,
     pub(super) reader: LogReader,
 }
 
@@ -119,6 +122,7 @@ impl PartitionLog {
         let disk = runtime.disk();
         let sealed: Arc<[SealedSegment]> = parts.sealed.into();
         let epochs = Arc::new(parts.epochs);
+        let cuts = Cuts::default();
         let view = LogView {
             disk: disk.clone(),
             partition: parts.partition.clone(),
@@ -128,6 +132,8 @@ impl PartitionLog {
             active_size: parts.active.size,
             epochs: epochs.clone(),
             offline: None,
+            cuts: cuts.clone(),
+            cuts_before: 0,
             log_start: parts.log_start,
             log_end: parts.log_end,
             high_watermark: parts.log_start,
@@ -135,6 +141,7 @@ impl PartitionLog {
         };
         PartitionLog {
             runtime: runtime.clone(),
+            epochs_file: Arc::new(EpochsFile::new(&parts.directory)),
             disk,
             partition: parts.partition,
             directory: parts.directory,
@@ -149,6 +156,7 @@ impl PartitionLog {
             log_end: parts.log_end,
             high_watermark: parts.log_start,
             offline: None,
+            cuts,
             reader: LogReader::new(view),
         }
     }
@@ -312,6 +320,8 @@ impl PartitionLog {
             active_size: self.active.size,
             epochs: self.epochs.clone(),
             offline: self.offline.clone(),
+            cuts: self.cuts.clone(),
+            cuts_before: self.cuts.count(),
             log_start: self.log_start,
             log_end: self.log_end,
             high_watermark: self.high_watermark,
@@ -377,10 +387,6 @@ impl PartitionLog {
             Err(error) => tracing::warn!("went on without a producer snapshot: {error}"),
         }
         self.durability.names = true;
-    }
-
-    pub(super) fn epochs_path(&self) -> std::path::PathBuf {
-        self.directory.join(LEADER_EPOCH_CHECKPOINT)
     }
 }
 

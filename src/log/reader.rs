@@ -8,7 +8,6 @@ use super::access::Access;
 use super::error::{LogError, OnPath};
 use super::scan::read_batch;
 use super::segment::{BatchAt, HeaderWalk};
-use super::time_index::TimestampOffset;
 use super::transaction_index::AbortedTransaction;
 use super::view::{LogView, Part};
 use crate::protocol::records::Record;
@@ -124,6 +123,10 @@ pub enum ReadError {
         /// Where it ends.
         log_end: Offset,
     },
+    /// The log was cut while it was read: what was found may be of different times. The newest view knows
+    /// what is there now.
+    #[error("the log was cut while it was read; read again")]
+    Cut,
     /// The disk, or what is on it.
     #[error(transparent)]
     Storage(#[from] LogError),
@@ -174,11 +177,22 @@ impl LogView {
     }
 
     fn read_with(&self, request: &ReadRequest, access: Access) -> Result<Fetched, ReadError> {
-        match self.read_in_range(request, access) {
-            // Retention renamed the file after this view was taken.
-            Err(ReadError::Storage(error)) if error.is_not_found() => Err(self.out_of_range(request.offset)),
+        let result = self.read_in_range(request, access);
+        if self.was_cut() {
+            return Err(ReadError::Cut);
+        }
+        match result {
+            // Retention took the file after this view was published, which was closed for want of handles.
+            Err(ReadError::Storage(error)) if self.is_gone(request.offset, &error) => {
+                Err(self.out_of_range(request.offset))
+            }
             result => result,
         }
+    }
+
+    /// Whether `error` comes from the segment of `offset` having been deleted.
+    fn is_gone(&self, offset: Offset, error: &LogError) -> bool {
+        self.part(self.index_of(offset)).is_some_and(|part| part.segment.explains(error))
     }
 
     fn out_of_range(&self, offset: Offset) -> ReadError {
@@ -297,34 +311,61 @@ impl LogView {
         &self,
         timestamp: Timestamp,
         bound: Offset,
-    ) -> Result<Option<FoundTimestamp>, LogError> {
+    ) -> Result<Option<FoundTimestamp>, ReadError> {
+        let result = self.first_below(timestamp, bound);
+        if self.was_cut() { Err(ReadError::Cut) } else { Ok(result?) }
+    }
+
+    fn first_below(&self, timestamp: Timestamp, bound: Offset) -> Result<Option<FoundTimestamp>, LogError> {
         self.check_online()?;
         for index in self.index_of(self.log_start)..self.segment_count() {
             let Some(part) = self.part(index) else { break };
             let largest = part.segment.largest_timestamp();
-            if largest.is_some_and(|largest| largest.timestamp >= timestamp)
-                && let Some(found) = self.first_in(part, timestamp)?
-            {
-                return Ok(Some(found).filter(|found| found.offset < bound));
+            if largest.is_none_or(|largest| largest.timestamp < timestamp) {
+                continue;
+            }
+            match self.first_in(part, timestamp) {
+                Ok(Some(found)) => return Ok(Some(found).filter(|found| found.offset < bound)),
+                Ok(None) => {}
+                // Retention took it meanwhile; the log goes on in the next one.
+                Err(error) if part.segment.explains(&error) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
     }
 
     /// The first record with the largest timestamp of the log, whether replicated or not.
-    pub fn max_timestamp(&self) -> Result<Option<FoundTimestamp>, LogError> {
+    pub fn max_timestamp(&self) -> Result<Option<FoundTimestamp>, ReadError> {
+        let result = self.first_of_largest_timestamp();
+        if self.was_cut() { Err(ReadError::Cut) } else { Ok(result?) }
+    }
+
+    fn first_of_largest_timestamp(&self) -> Result<Option<FoundTimestamp>, LogError> {
         self.check_online()?;
-        let mut largest: Option<(Part<'_>, TimestampOffset)> = None;
-        for index in self.index_of(self.log_start)..self.segment_count() {
-            let Some(part) = self.part(index) else { break };
-            if let Some(here) = part.segment.largest_timestamp()
-                && largest.is_none_or(|(_, there)| here.timestamp > there.timestamp)
-            {
-                largest = Some((part, here));
+        while let Some((part, largest)) = self.largest_timestamp() {
+            match self.first_in(part, largest) {
+                // Retention took the segment meanwhile: it does not count any more.
+                Err(error) if part.segment.explains(&error) => {}
+                result => return result,
             }
         }
-        let Some((part, largest)) = largest else { return Ok(None) };
-        self.first_in(part, largest.timestamp)
+        Ok(None)
+    }
+
+    /// The largest timestamp, and the first segment that has it, of those that are still there.
+    fn largest_timestamp(&self) -> Option<(Part<'_>, Timestamp)> {
+        let mut largest: Option<(Part<'_>, Timestamp)> = None;
+        for index in self.index_of(self.log_start)..self.segment_count() {
+            let part = self.part(index)?;
+            if let Some(here) = part.segment.largest_timestamp()
+                && largest.is_none_or(|(_, there)| here.timestamp > there)
+                && !part.segment.is_retired()
+            {
+                largest = Some((part, here.timestamp));
+            }
+        }
+        largest
     }
 
     /// The first record of a segment, at the log start or behind it, with at least this timestamp.

@@ -99,6 +99,7 @@ impl PartitionLog {
             self.durability.sealed.retain(|segment| !Arc::ptr_eq(segment, &gone.segment));
             let moved = self.increment_log_start(start);
             assert!(moved.is_ok(), "{}: retention passes the high watermark", self.partition);
+            gone.segment.retire();
             let renamed = rename_segment(&*self.disk, &self.directory, &gone.segment, &mut doomed.paths);
             renamed.map_err(|error| self.failed(error))?;
             // Each for good before the next: whatever a crash leaves has no hole.

@@ -56,6 +56,10 @@ struct Inner {
     times: TimeIndex,
     aborted: TransactionIndex,
     checked: CheckedRanges,
+    /// How often the file was cut.
+    cuts: u64,
+    /// Whether it is no part of a log any more: another segment may have its names now.
+    retired: bool,
     /// The largest timestamp of all batches, and the last offset of the first batch that has it.
     largest: Option<TimestampOffset>,
 }
@@ -91,6 +95,8 @@ impl Segment {
                 times: TimeIndex::empty(path(TIME_INDEX), base_offset),
                 aborted: TransactionIndex::empty(path(TRANSACTION_INDEX)),
                 checked: CheckedRanges::default(),
+                cuts: 0,
+                retired: false,
                 largest: None,
             }),
         }
@@ -111,8 +117,11 @@ impl Segment {
         let aborted = TransactionIndex::open(disk, path(TRANSACTION_INDEX))?;
         let (Some(offsets), Some(times), Some(aborted)) = (offsets, times, aborted) else { return Ok(None) };
         let largest = times.last();
-        let inner = Inner { offsets, times, aborted, checked: CheckedRanges::default(), largest };
-        Ok(Some(Segment { base_offset, log, path: path(LOG).into(), inner: Mutex::new(inner) }))
+        let segment = Segment::with_empty_indexes(directory, base_offset, log);
+        let mut inner = segment.inner();
+        (inner.offsets, inner.times, inner.aborted, inner.largest) = (offsets, times, aborted, largest);
+        drop(inner);
+        Ok(Some(segment))
     }
 
     /// Removes the index files for good, to make the indexes anew.
@@ -248,7 +257,10 @@ impl Segment {
         size: u64,
         access: Access,
     ) -> Result<Option<BatchAt>, LogError> {
-        let entry = self.inner().offsets.lookup(disk, target, access)?;
+        let (entry, cuts) = {
+            let mut inner = self.inner();
+            (inner.offsets.lookup(disk, target, access)?, inner.cuts)
+        };
         let entry = entry.filter(|entry| u64::from(entry.position) < size);
         if let Some(entry) = entry {
             let mut walk = HeaderWalk::new(self, u64::from(entry.position), size, access);
@@ -259,7 +271,7 @@ impl Segment {
                 Err(error) if error.is_would_block() => return Err(error),
                 // The index does not describe this file: it is of no use until it is made anew at the next
                 // start.
-                _ => self.discard_index(disk, entry),
+                _ => self.discard_index(disk, entry, cuts),
             }
         }
         let mut walk = HeaderWalk::new(self, 0, size, access);
@@ -269,13 +281,18 @@ impl Segment {
         }
     }
 
-    fn discard_index(&self, disk: &dyn Disk, entry: IndexedBatch) {
+    fn discard_index(&self, disk: &dyn Disk, entry: IndexedBatch, cuts: u64) {
+        let mut inner = self.inner();
+        if inner.cuts != cuts || inner.retired {
+            // The entry was right when it was looked up; its batch was taken away since.
+            return;
+        }
         let path = self.path.display();
         tracing::warn!("the index of {path} says {entry:?}, which is not so: it is not used any more");
         let offsets = OffsetIndex::empty(self.path.with_extension("index"), self.base_offset);
         // Were the old file left, the next start would trust it again.
         let _ = disk.remove(offsets.path());
-        self.inner().offsets = offsets;
+        inner.offsets = offsets;
     }
 
     /// The position and offset from which to look for records of at least `timestamp`.
@@ -333,11 +350,9 @@ impl Segment {
         end: Offset,
         durable: bool,
     ) -> Result<u64, LogError> {
-        self.log.set_len(position).on("cut", &self.path)?;
-        if durable {
-            self.log.sync_data().on("sync", &self.path)?;
-        }
         let mut inner = self.inner();
+        inner.cuts += 1;
+        self.log.set_len(position).on("cut", &self.path)?;
         inner.checked.truncate(position);
         let position_u32 = u32::try_from(position).expect("a segment is shorter than 2 GiB");
         inner.offsets.truncate(disk, position_u32)?;
@@ -345,6 +360,9 @@ impl Segment {
         inner.aborted.truncate(disk, end)?;
         inner.largest = inner.times.last();
         drop(inner);
+        if durable {
+            self.log.sync_data().on("sync", &self.path)?;
+        }
         let from = self.last_indexed().map_or(0, |batch| u64::from(batch.position));
         self.note_timestamps_behind_index(position)?;
         Ok(position - from)
@@ -371,9 +389,28 @@ impl Segment {
         Ok(first.map(|batch| batch.header.max_timestamp))
     }
 
+    /// Takes note that the segment leaves its log, before its files do: a flush that is under way writes no
+    /// file for it any more.
+    pub(super) fn retire(&self) {
+        self.inner().retired = true;
+    }
+
+    /// Whether a file was not found because the segment has left its log.
+    pub(super) fn explains(&self, error: &LogError) -> bool {
+        error.is_not_found() && self.is_retired()
+    }
+
+    /// Whether it has left its log.
+    pub(super) fn is_retired(&self) -> bool {
+        self.inner().retired
+    }
+
     /// Writes the indexes whole, with the last entry of the time index: at roll and close.
     pub(super) fn write_indexes(&self, disk: &dyn Disk) -> Result<(), LogError> {
         let mut inner = self.inner();
+        if inner.retired {
+            return Ok(());
+        }
         if let Some(largest) = inner.largest {
             inner.times.push(disk, largest);
         }
@@ -381,15 +418,21 @@ impl Segment {
         inner.times.write(disk)
     }
 
-    /// Makes the file durable.
+    /// Makes the file durable, unless it is gone.
     pub(super) fn sync_log(&self) -> Result<(), LogError> {
-        self.log.sync_data().on("sync", &self.path)
+        match self.log.sync_data().on("sync", &self.path) {
+            Err(error) if self.explains(&error) => Ok(()),
+            result => result,
+        }
     }
 
     /// Makes the indexes durable, and only then gives them their names: a segment below the recovery point is
     /// not looked at again, and believes what it finds beside it. They must have been written.
     pub(super) fn publish_indexes(&self, disk: &dyn Disk) -> Result<(), LogError> {
         let mut inner = self.inner();
+        if inner.retired {
+            return Ok(());
+        }
         inner.offsets.sync(disk)?;
         inner.times.sync(disk)?;
         inner.aborted.sync(disk)?;

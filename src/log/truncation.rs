@@ -4,7 +4,6 @@
 //! power loss. These steps wait for the device: run them where waiting is allowed.
 
 use super::access::Access;
-use super::checkpoint;
 use super::error::{LogError, OnPath};
 use super::partition_log::{ActiveSegment, PartitionLog, create_segment, jitter};
 use super::producers_at::{load_producers, remove_snapshots};
@@ -16,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// What a cut did.
+#[must_use = "the checkpoint of recovery points may have to be written before anything is appended"]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Truncated {
     /// Where the log ends now.
@@ -37,8 +37,9 @@ impl PartitionLog {
         if offset < self.log_end {
             // Were the cut durable before what lies in front of it, a power loss could leave a hole there.
             self.flush_blocking()?;
+            self.cuts.begin();
             let cut = self.cut(offset, now);
-            cut.map_err(|error| self.failed(error))?;
+            cut.map_err(|error| self.cut_failed(error))?;
         }
         // Even when no record goes: an epoch that was noted at the end, and never used, contradicts the
         // leader's.
@@ -56,17 +57,26 @@ impl PartitionLog {
     ) -> Result<Truncated, LogError> {
         self.check_online()?;
         let recovery_point = self.durability.recovery_point;
+        self.cuts.begin();
         let restarted = self.restart_at(offset, now);
-        restarted.map_err(|error| self.failed(error))?;
+        restarted.map_err(|error| self.cut_failed(error))?;
         let truncated = self.after_cut(recovery_point);
         self.runtime.observe(|| Event::LogStart { partition: self.partition.clone(), offset });
         truncated
     }
 
+    /// Shows readers what a cut has left that failed in the middle.
+    fn cut_failed(&mut self, error: LogError) -> LogError {
+        let error = self.failed(error);
+        self.publish();
+        error
+    }
+
     fn after_cut(&mut self, recovery_point: Offset) -> Result<Truncated, LogError> {
         self.publish();
         if self.durability.epochs {
-            let written = checkpoint::write_epochs(&*self.disk, &self.epochs_path(), self.epochs.entries());
+            let version = self.durability.next_epochs_version();
+            let written = self.epochs_file.write(&*self.disk, version, &self.epochs);
             written.map_err(|error| self.failed(error))?;
             self.durability.epochs = false;
         }
@@ -126,6 +136,7 @@ impl PartitionLog {
         self.sealed = rest.into();
         self.lower_end(last.end_offset);
         self.durability.truncated(self.log_end);
+        gone.segment.retire();
         remove_segment(&*self.disk, &self.directory, gone.segment.base_offset())?;
         self.disk.sync_dir(&self.directory).on("sync", &self.directory)
     }
@@ -143,6 +154,7 @@ impl PartitionLog {
         while !self.sealed.is_empty() {
             self.drop_active()?;
         }
+        self.active.segment.retire();
         remove_segment(&*disk, &self.directory, self.active.segment.base_offset())?;
         remove_snapshots(&*disk, &self.directory, |_| true)?;
         let segment = create_segment(&*disk, &self.directory, offset, &self.config)?;

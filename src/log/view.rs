@@ -3,7 +3,7 @@
 //!
 //! Invariant of a view: `log_start <= high_watermark <= log_end`, `last_stable <= high_watermark`, and every
 //! offset in `log_start..log_end` that was not compacted away lies in its segments. A view may be older than
-//! the log; it never shows what was not there.
+//! the log; it never shows what was not there: where a cut took bytes away meanwhile, a read fails.
 
 use super::epoch_cache::{EpochCache, EpochEnd};
 use super::error::LogError;
@@ -44,6 +44,9 @@ pub struct LogView {
     pub(super) active_size: u64,
     pub(super) epochs: Arc<EpochCache>,
     pub(super) offline: Option<Arc<str>>,
+    pub(super) cuts: Cuts,
+    /// The cuts that were made before this view.
+    pub(super) cuts_before: u64,
     pub(super) log_start: Offset,
     pub(super) log_end: Offset,
     pub(super) high_watermark: Offset,
@@ -114,6 +117,12 @@ impl LogView {
         }
     }
 
+    /// Whether the log was cut since this view was published: its files may hold other bytes than the view
+    /// says. To be asked after they were read.
+    pub(super) fn was_cut(&self) -> bool {
+        self.cuts.count() != self.cuts_before
+    }
+
     /// Segment number `index`, oldest first; the active one is the last.
     pub(super) fn part(&self, index: usize) -> Option<Part<'_>> {
         if let Some(sealed) = self.sealed.get(index) {
@@ -126,6 +135,23 @@ impl LogView {
     /// The number of the segment that `offset` belongs to.
     pub(super) fn index_of(&self, offset: Offset) -> usize {
         self.sealed.partition_point(|sealed| sealed.end_offset <= offset)
+    }
+}
+
+/// How many cuts of a log have begun; the log and all its views share it. A view reads files without a lock,
+/// and a cut takes bytes away that the view counts on: what was read counts only if this has not risen.
+#[derive(Clone, Default)]
+pub(super) struct Cuts(Arc<Mutex<u64>>);
+
+impl Cuts {
+    /// Cuts that have begun.
+    pub(super) fn count(&self) -> u64 {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a cut, before the first byte of it goes.
+    pub(super) fn begin(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
     }
 }
 

@@ -89,6 +89,8 @@ impl From<ReadError> for PartitionError {
     fn from(error: ReadError) -> PartitionError {
         match error {
             ReadError::OffsetOutOfRange { .. } => PartitionError::OffsetOutOfRange,
+            // Only a follower's log is cut.
+            ReadError::Cut => PartitionError::NotLeader,
             ReadError::Storage(error) => PartitionError::Storage(error),
         }
     }

@@ -7,9 +7,9 @@
 use super::partition::Partition;
 use super::replicas::Replicas;
 use crate::config::BrokerConfig;
-use crate::log::{DoomedFiles, LogDir, LogError};
+use crate::log::{DoomedFiles, LogDir, LogError, Offsets};
 use crate::runtime::{Runtime, Task};
-use crate::types::{BrokerEpoch, Offset, TopicPartition};
+use crate::types::{BrokerEpoch, Offset};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -74,8 +74,6 @@ fn remove_later(runtime: &Runtime, partition: &Partition, doomed: DoomedFiles) {
     });
 }
 
-type Offsets = BTreeMap<TopicPartition, Offset>;
-
 fn write_high_watermarks(_: &Runtime, replicas: &Replicas) {
     write_checkpoints(replicas, high_watermark, LogDir::write_high_watermarks);
 }
@@ -92,10 +90,10 @@ pub(super) fn write_log_starts(replicas: &Replicas) {
 fn write_checkpoints(
     replicas: &Replicas,
     offset: fn(&Partition) -> Option<Offset>,
-    write: fn(&LogDir, &Offsets) -> Result<(), LogError>,
+    write: fn(&LogDir, &dyn Fn() -> Offsets) -> Result<(), LogError>,
 ) {
     for (logs, partitions) in replicas.by_directory() {
-        if let Err(error) = write(&logs, &offsets(&partitions, offset)) {
+        if let Err(error) = write(&logs, &|| offsets(&partitions, offset)) {
             tracing::error!("a checkpoint is not up to date: {error}");
         }
     }
@@ -164,9 +162,9 @@ pub async fn close_all(runtime: &Runtime, replicas: &Arc<Replicas>, broker_epoch
         }
         all_closed &= !*failed.lock().unwrap_or_else(PoisonError::into_inner);
         let finish = move || {
-            logs.write_recovery_points(&offsets(&partitions, recovery_point))?;
-            logs.write_high_watermarks(&offsets(&partitions, high_watermark))?;
-            logs.write_log_starts(&offsets(&partitions, log_start))?;
+            logs.write_recovery_points(&|| offsets(&partitions, recovery_point))?;
+            logs.write_high_watermarks(&|| offsets(&partitions, high_watermark))?;
+            logs.write_log_starts(&|| offsets(&partitions, log_start))?;
             if all_closed {
                 return logs.close(broker_epoch);
             }

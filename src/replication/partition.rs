@@ -15,7 +15,6 @@ use crate::protocol::records::{ValidationRules, validate};
 use crate::runtime::{Event, Runtime};
 use crate::types::{LeaderEpoch, NodeId, Offset, Timestamp, TopicPartition, Uuid};
 use bytes::Bytes;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many replicas must have a batch before the producer is told.
@@ -112,14 +111,14 @@ pub struct Partition {
     reader: LogReader,
     state: Mutex<State>,
     fetch_waiters: Waiters,
-    /// Bytes appended since the partition was opened: how much more there is to fetch than a moment ago.
-    appended_bytes: AtomicU64,
     log_dir: Arc<LogDir>,
 }
 
 struct State {
     leadership: Leadership,
     config: Arc<PartitionConfig>,
+    /// Since the partition was opened: how much more there is to fetch than a moment ago.
+    appended_bytes: u64,
 }
 
 impl Partition {
@@ -141,9 +140,8 @@ impl Partition {
             topic_id,
             reader: log.reader(),
             log: Arc::new(Mutex::new(log)),
-            state: Mutex::new(State { leadership, config }),
+            state: Mutex::new(State { leadership, config, appended_bytes: 0 }),
             fetch_waiters: Waiters::default(),
-            appended_bytes: AtomicU64::new(0),
             log_dir,
         }
     }
@@ -180,7 +178,7 @@ impl Partition {
 
     /// Bytes appended since the partition was opened.
     pub fn appended_bytes(&self) -> u64 {
-        self.appended_bytes.load(Ordering::Acquire)
+        self.state().appended_bytes
     }
 
     /// The newest view of the log.
@@ -271,7 +269,7 @@ impl Partition {
             self.settle_unattended(appended.first_offset);
         }
         if !appended.duplicate {
-            self.appended_bytes.fetch_add(batch.size_in_bytes() as u64, Ordering::Release);
+            self.state().appended_bytes += batch.size_in_bytes() as u64;
             self.fetch_waiters.wake();
         }
         Ok(Produced {

@@ -5,6 +5,7 @@ mod connection;
 mod fuzz_corpus;
 mod hostile_frames;
 mod kafka_metadata;
+mod log_races;
 mod produce_cases;
 mod record_vectors;
 mod second_opinion;

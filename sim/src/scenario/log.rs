@@ -304,7 +304,7 @@ impl Worker {
         log.increment_log_start(Offset(to)).map_err(told)?;
         lock(&self.model).start = to;
         let starts = BTreeMap::from([(log.partition().clone(), Offset(to))]);
-        self.directory.write_log_starts(&starts).map_err(told)?;
+        self.directory.write_log_starts(&|| starts.clone()).map_err(told)?;
         lock(&self.model).start_synced = to;
         let doomed = log.delete_old_segments(self.runtime.wall_clock()).map_err(told)?;
         doomed.remove().map_err(told)
@@ -313,7 +313,7 @@ impl Worker {
     fn checkpoint(&mut self) -> Result<(), String> {
         let log = self.log();
         let points = BTreeMap::from([(log.partition().clone(), log.recovery_point())]);
-        self.directory.write_recovery_points(&points).map_err(told)
+        self.directory.write_recovery_points(&|| points.clone()).map_err(told)
     }
 
     /// A clean stop.
@@ -321,7 +321,7 @@ impl Worker {
         let mut log = self.log();
         log.close().map_err(told)?;
         let points = BTreeMap::from([(log.partition().clone(), log.recovery_point())]);
-        self.directory.write_recovery_points(&points).map_err(told)?;
+        self.directory.write_recovery_points(&|| points.clone()).map_err(told)?;
         self.directory.close(None).map_err(told)
     }
 

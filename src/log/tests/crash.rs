@@ -46,7 +46,7 @@ fn live(rig: &Rig, promised: &mut Promised) -> Result<(), LogError> {
             promised.kept = end as usize;
             promised.flushed = promised.flushed.min(end as usize);
             promised.recovery_point = promised.recovery_point.min(end);
-            log.truncate_to(Offset(end), Timestamp(0))?;
+            let _ = log.truncate_to(Offset(end), Timestamp(0))?;
             promised.appended.truncate(end as usize);
         }
     }
@@ -136,7 +136,7 @@ fn a_flush_serves_all_who_wait_and_a_lost_one_is_done_again() {
     drop(lost);
     assert!(second.changed().now_or_never().is_some());
     let Ok(FlushStep::Run(plan)) = log.begin_flush(Offset(3)) else { panic!("nothing to do") };
-    log.truncate_to(Offset(2), Timestamp(0)).unwrap();
+    let _ = log.truncate_to(Offset(2), Timestamp(0)).unwrap();
     append(&mut log, 1, &["d"]);
     let result = plan.run();
     log.finish_flush(plan, result).unwrap();

@@ -86,7 +86,7 @@ impl Pair {
                 self.epoch += 1;
             }
             Step::StartAt(offset) => {
-                self.log.truncate_fully_and_start_at(Offset(offset), Timestamp(0)).unwrap();
+                let _ = self.log.truncate_fully_and_start_at(Offset(offset), Timestamp(0)).unwrap();
                 self.model.clear();
                 self.checkpoint();
                 self.epoch += 1;

@@ -6,8 +6,7 @@ use std::fs;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// The open handles. When there are more than `limit`, the one that waited longest is closed, unless it was
 /// used since it was last looked at (second chance).
@@ -20,10 +19,15 @@ pub(super) struct HandlePool {
 pub struct RealFile {
     path: PathBuf,
     writable: bool,
-    handle: Mutex<Option<Arc<fs::File>>>,
-    used: AtomicBool,
+    handle: Mutex<Handle>,
     pool: Arc<HandlePool>,
     this: Weak<RealFile>,
+}
+
+struct Handle {
+    open: Option<Arc<fs::File>>,
+    /// Whether it was used since the pool looked at it.
+    used: bool,
 }
 
 impl HandlePool {
@@ -40,11 +44,14 @@ impl HandlePool {
             let Some(candidate) = open.pop_front() else { break };
             let Some(file) = candidate.upgrade() else { continue };
             chances = chances.saturating_sub(1);
-            if chances > 0 && file.used.swap(false, Ordering::Relaxed) {
+            // Nobody asks for the pool with a handle locked.
+            let mut handle = file.handle();
+            if chances > 0 && std::mem::take(&mut handle.used) {
+                drop(handle);
                 open.push_back(candidate);
-                continue;
+            } else {
+                handle.open = None;
             }
-            file.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
     }
 }
@@ -54,8 +61,7 @@ impl RealFile {
         let file = Arc::new_cyclic(|this| RealFile {
             path: path.to_owned(),
             writable,
-            handle: Mutex::new(Some(Arc::new(handle))),
-            used: AtomicBool::new(true),
+            handle: Mutex::new(Handle { open: Some(Arc::new(handle)), used: true }),
             pool: pool.clone(),
             this: this.clone(),
         });
@@ -63,26 +69,30 @@ impl RealFile {
         file
     }
 
-    /// The open handle, opened again if it was closed to make room.
-    pub(super) fn handle(&self) -> io::Result<Arc<fs::File>> {
-        self.used.store(true, Ordering::Relaxed);
-        let mut slot = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(handle) = &*slot {
-            return Ok(handle.clone());
+    fn handle(&self) -> MutexGuard<'_, Handle> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The open file, opened again if it was closed to make room.
+    pub(super) fn open_file(&self) -> io::Result<Arc<fs::File>> {
+        let mut handle = self.handle();
+        handle.used = true;
+        if let Some(file) = &handle.open {
+            return Ok(file.clone());
         }
-        let handle = Arc::new(fs::OpenOptions::new().read(true).write(self.writable).open(&self.path)?);
-        *slot = Some(handle.clone());
-        drop(slot);
+        let file = Arc::new(fs::OpenOptions::new().read(true).write(self.writable).open(&self.path)?);
+        handle.open = Some(file.clone());
+        drop(handle);
         self.pool.admit(self.this.clone());
-        Ok(handle)
+        Ok(file)
     }
 
     pub(in crate::runtime) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.handle()?.read_at(buffer, offset)
+        self.open_file()?.read_at(buffer, offset)
     }
 
     pub(in crate::runtime) fn read_cached(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let handle = self.handle()?;
+        let handle = self.open_file()?;
         let mut buffers = [io::IoSliceMut::new(buffer)];
         match rustix::io::preadv2(&*handle, &mut buffers, offset, rustix::io::ReadWriteFlags::NOWAIT) {
             // A file system without this flag: its reads cannot be told apart, so they all count as warm.
@@ -96,7 +106,7 @@ impl RealFile {
         slices: &[IoSlice<'_>],
         offset: u64,
     ) -> io::Result<()> {
-        let handle = self.handle()?;
+        let handle = self.open_file()?;
         let mut slices = slices.to_vec();
         let (mut rest, mut offset) = (&mut slices[..], offset);
         IoSlice::advance_slices(&mut rest, 0);
@@ -115,18 +125,18 @@ impl RealFile {
     }
 
     pub(in crate::runtime) fn set_len(&self, length: u64) -> io::Result<()> {
-        self.handle()?.set_len(length)
+        self.open_file()?.set_len(length)
     }
 
     pub(in crate::runtime) fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
-        Ok(rustix::fs::fallocate(&*self.handle()?, rustix::fs::FallocateFlags::empty(), offset, length)?)
+        Ok(rustix::fs::fallocate(&*self.open_file()?, rustix::fs::FallocateFlags::empty(), offset, length)?)
     }
 
     pub(in crate::runtime) fn sync_data(&self) -> io::Result<()> {
-        self.handle()?.sync_data()
+        self.open_file()?.sync_data()
     }
 
     pub(in crate::runtime) fn len(&self) -> io::Result<u64> {
-        Ok(self.handle()?.metadata()?.len())
+        Ok(self.open_file()?.metadata()?.len())
     }
 }

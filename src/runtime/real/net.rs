@@ -35,7 +35,7 @@ pub(in crate::runtime) async fn send_file(
     mut offset: u64,
     mut length: u64,
 ) -> io::Result<()> {
-    let handle = file.handle()?;
+    let handle = file.open_file()?;
     while length > 0 {
         let step = length.min(SEND_FILE_MAX) as usize;
         let send = || Ok(rustix::fs::sendfile(stream, &*handle, Some(&mut offset), step)?);
