@@ -87,6 +87,13 @@ pub(super) fn write_log_starts(replicas: &Replicas) {
     write_checkpoints(replicas, log_start, LogDir::write_log_starts);
 }
 
+/// Writes every checkpoint anew.
+pub(super) fn write_all_checkpoints(replicas: &Replicas) {
+    write_checkpoints(replicas, recovery_point, LogDir::write_recovery_points);
+    write_checkpoints(replicas, high_watermark, LogDir::write_high_watermarks);
+    write_log_starts(replicas);
+}
+
 fn write_checkpoints(
     replicas: &Replicas,
     offset: fn(&Partition) -> Option<Offset>,

@@ -5,7 +5,7 @@
 //! table does not hold, no request can reach.
 
 use super::error::PartitionError;
-use super::maintenance::write_log_starts;
+use super::maintenance::{write_all_checkpoints, write_log_starts};
 use super::partition::{Leadership, Partition, PartitionConfig};
 use crate::config::{BrokerConfig, CompressionType, TimestampType, TopicConfig};
 use crate::log::{FoundKind, FoundLog, LogConfig, LogDir, LogError, PartitionLog};
@@ -157,6 +157,12 @@ impl Replicas {
             let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
             topics.remove(&topic_id).unwrap_or_default()
         };
+        if removed.is_empty() {
+            return;
+        }
+        // A topic that gets this name later must not inherit what the checkpoints say of this one: a start
+        // behind its end, or a recovery point that makes damage of a torn tail.
+        write_all_checkpoints(self);
         let mut doomed = Vec::new();
         let mut delay = Duration::ZERO;
         for partition in removed.into_values() {
@@ -275,7 +281,9 @@ impl Replicas {
     fn open_log(&self, directory: &Directory, opening: &Opening) -> Result<PartitionLog, LogError> {
         let now = self.runtime.wall_clock();
         let path = directory.logs.partition_path(&opening.name);
-        if directory.present.contains(&opening.name) {
+        // Since the start it may have been deleted. A disk that cannot tell cannot open it either.
+        let is_there = || self.runtime.disk().exists(&path).unwrap_or(true);
+        if directory.present.contains(&opening.name) && is_there() {
             let how = directory.logs.how_to_open(&opening.name);
             let (log, recovered) = PartitionLog::open(
                 &self.runtime,

@@ -7,6 +7,9 @@ use std::io::Read;
 use vltava::protocol::ApiKey;
 use vltava::protocol::api::api_versions::{ApiVersions, ApiVersionsRequest};
 use vltava::protocol::api::create_topics::{CreatableTopic, CreateTopics, CreateTopicsRequest};
+use vltava::protocol::api::delete_records::{
+    DeleteRecords, DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
 use vltava::protocol::api::delete_topics::{DeleteTopicState, DeleteTopics, DeleteTopicsRequest};
 use vltava::protocol::api::fetch::{Fetch, FetchPartition, FetchRequest, FetchTopic, PartitionData};
 use vltava::protocol::api::init_producer_id::{InitProducerId, InitProducerIdRequest};
@@ -256,6 +259,40 @@ fn topics_are_created_on_the_way_described_and_deleted() {
     assert_eq!(connection.call::<DeleteTopics>(6, &delete).responses[0].error_code, 3);
     let all = MetadataRequest { topics: None, ..Default::default() };
     assert_eq!(connection.call::<Metadata>(12, &all).topics.len(), 0);
+}
+
+fn delete(connection: &mut Connection, topic: &str) {
+    let state = DeleteTopicState { name: Some(topic.into()), ..Default::default() };
+    let request = DeleteTopicsRequest { topics: vec![state], timeout_ms: 10_000, ..Default::default() };
+    assert_eq!(connection.call::<DeleteTopics>(6, &request).responses[0].error_code, OK);
+}
+
+#[test]
+fn a_topic_inherits_nothing_from_one_that_had_its_name() {
+    let directory = Directory::new();
+    let server = Server::start(directory.path(), &[]);
+    let mut connection = server.connect();
+    create(&mut connection, "alpha", 1);
+    let old = batch(&["a", "b", "c", "d", "e"]).build().into_bytes();
+    assert_eq!(produce(&mut connection, "alpha", old, -1).error_code, OK);
+    let partition = DeleteRecordsPartition { partition_index: 0, offset: 4, ..Default::default() };
+    let topic =
+        DeleteRecordsTopic { name: "alpha".into(), partitions: vec![partition], ..Default::default() };
+    let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
+    assert_eq!(connection.call::<DeleteRecords>(2, &request).topics[0].partitions[0].low_watermark, 4);
+    drop(connection);
+    assert_eq!(server.stop(), Some(0));
+    // What the checkpoints say of it outlives the stop.
+    let server = Server::start(directory.path(), &[]);
+    let mut connection = server.connect();
+    delete(&mut connection, "alpha");
+    create(&mut connection, "alpha", 1);
+    let new = batch(&["x", "y"]).build().into_bytes();
+    assert_eq!(produce(&mut connection, "alpha", new, -1).error_code, OK);
+    assert_eq!(values(&fetch(&mut connection, "alpha", 0)), ["x", "y"]);
+    server.kill();
+    let server = Server::start(directory.path(), &[]);
+    assert_eq!(values(&fetch(&mut server.connect(), "alpha", 0)), ["x", "y"]);
 }
 
 #[test]
