@@ -54,7 +54,7 @@ pub fn check(data: &[u8]) {
     }
     disk.put(&name, bytes);
     let holds_batches = name.contains(".log");
-    let Some(found) = open_and_use(&disk, *how, bytes) else { return };
+    let Some(found) = open_and_use(&disk, *how, bytes, holds_batches) else { return };
     if !holds_batches && found.log_start <= Offset(15) {
         assert_eq!(found.bytes, LOG, "{name} changed what is read");
     }
@@ -67,7 +67,7 @@ struct Found {
 }
 
 /// Opens the directory, uses the log, and opens it again. None where it refused, which it may.
-fn open_and_use(disk: &Arc<MemoryDisk>, how: u8, bytes: &[u8]) -> Option<Found> {
+fn open_and_use(disk: &Arc<MemoryDisk>, how: u8, bytes: &[u8], holds_batches: bool) -> Option<Found> {
     let runtime = disk.runtime();
     let directory = LogDir::open(&runtime, Path::new("/data")).unwrap();
     directory.scan().unwrap();
@@ -102,7 +102,10 @@ fn open_and_use(disk: &Arc<MemoryDisk>, how: u8, bytes: &[u8]) -> Option<Found> 
     }
     log.close().unwrap();
     let (again, _) = open(OpenLog { clean: true, ..how_to_open }).unwrap();
-    assert_eq!((again.log_end(), producers(&again)), (log.log_end(), producers(&log)));
+    // A cut may end in a gap, which batches with rotten offsets leave; then the log ends in front of it.
+    let gap = log.log_end() - again.log_end();
+    assert!(gap == 0 || (gap > 0 && holds_batches), "{gap} records are gone");
+    assert_eq!(producers(&again), producers(&log));
     Some(found)
 }
 
