@@ -191,8 +191,8 @@ impl LogDir {
     }
 
     /// Replaces the checkpoint of recovery points with what `points` finds. One checkpoint at a time is made
-    /// and written, so that a slow writer cannot bring back what was true before; a caller that holds the lock
-    /// of a partition must be the only one.
+    /// and written, so that a slow writer cannot bring back what was true before; a caller that holds the
+    /// lock of a partition must be the only one.
     pub fn write_recovery_points(&self, points: &dyn Fn() -> Offsets) -> Result<(), LogError> {
         self.write_checkpoint(RECOVERY_POINT_CHECKPOINT, points)
     }

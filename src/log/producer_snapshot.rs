@@ -122,13 +122,18 @@ mod tests {
 
     prop_compose! {
         fn producer()(
-            id in 0..i64::MAX, epoch in 0..i16::MAX, sequence in 0..i32::MAX, offset in 0..i64::MAX, delta in 0..1000,
-            timestamp in 0..i64::MAX, coordinator_epoch in -1..9, open in prop::option::of(0..i64::MAX), sent: bool,
+            id in 0..i64::MAX, epoch in 0..i16::MAX, sequence in 0..i32::MAX, offset in 0..i64::MAX,
+            delta in 0..1000, timestamp in 0..i64::MAX, coordinator_epoch in -1..9,
+            open in prop::option::of(0..i64::MAX), sent: bool,
         ) -> (ProducerId, ProducerState) {
             let mut state = ProducerState::new(ProducerEpoch(epoch));
             if sent {
-                let (timestamp, last_offset) = (Timestamp(timestamp), Offset(offset));
-                let batch = SentBatch { last_sequence: sequence, last_offset, offset_delta: delta, timestamp };
+                let batch = SentBatch {
+                    last_sequence: sequence,
+                    last_offset: Offset(offset),
+                    offset_delta: delta,
+                    timestamp: Timestamp(timestamp),
+                };
                 state.note_batch(state.epoch, batch);
             }
             state.last_timestamp = Timestamp(timestamp);

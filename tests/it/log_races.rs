@@ -1,7 +1,7 @@
-//! One partition's log under threads of the operating system, on real files: what the simulator, which has one
-//! thread, never sees. Writers take turns at the log's mutex; readers use published views without it, while
-//! segments of a few batches are rolled, flushed, deleted and cut, and files are closed and opened again behind
-//! their backs.
+//! One partition's log under threads of the operating system, on real files: what the simulator, which has
+//! one thread, never sees. Writers take turns at the log's mutex; readers use published views without it,
+//! while segments of a few batches are rolled, flushed, deleted and cut, and files are closed and opened
+//! again behind their backs.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "real threads are its subject")]
 
 use crate::server::Directory;
