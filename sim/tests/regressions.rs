@@ -19,6 +19,11 @@ fn a_topic_is_created_although_the_broker_is_fenced_at_first() {
 }
 
 #[test]
+fn a_log_that_begins_anew_never_stands_beside_the_old_one() {
+    replay("log", &[5_000_041]);
+}
+
+#[test]
 fn a_lost_write_in_the_metadata_log_does_not_keep_the_broker_down() {
     replay("smoke", &[1_034_853, 1_044_364]);
 }

@@ -157,6 +157,9 @@ impl PartitionLog {
         self.active.segment.retire();
         remove_segment(&*disk, &self.directory, self.active.segment.base_offset())?;
         remove_snapshots(&*disk, &self.directory, |_| true)?;
+        // Were the new segment durable first, a power loss could leave it beside the old one, which reaches
+        // behind it.
+        disk.sync_dir(&self.directory).on("sync", &self.directory)?;
         let segment = create_segment(&*disk, &self.directory, offset, &self.config)?;
         disk.sync_dir(&self.directory).on("sync", &self.directory)?;
         self.active = ActiveSegment::new(segment, jitter(&self.runtime, &self.config), now);

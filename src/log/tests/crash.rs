@@ -103,6 +103,30 @@ fn nothing_that_was_promised_is_lost_whenever_it_crashes() {
 }
 
 #[test]
+fn a_log_that_begins_anew_never_stands_beside_the_old_one() {
+    let old = "00000000000000000000.log";
+    for at in 0.. {
+        let rig = Rig::new(tiny());
+        let mut log = rig.create();
+        append(&mut log, 0, &["a", "b", "c"]);
+        log.flush_blocking().unwrap();
+        log.set_high_watermark(Offset(3));
+        log.increment_log_start(Offset(1)).unwrap();
+        rig.disk.crash_at(at, Crash::After);
+        let cut = log.truncate_to(Offset(2), Timestamp(0));
+        // A file system may keep a new name and forget that an older one was taken away.
+        let mut names = rig.disk.crashed().names(DIRECTORY);
+        names.extend(rig.disk.power_lost().names(DIRECTORY));
+        let fresh = names.iter().any(|name| name.ends_with(".log") && name != old);
+        assert!(!fresh || !names.iter().any(|name| name == old), "operation {at}: {names:?}");
+        if cut.is_ok() {
+            assert!(fresh && at > 3, "operation {at}: {names:?}");
+            break;
+        }
+    }
+}
+
+#[test]
 fn after_a_failed_sync_nothing_is_trusted() {
     let rig = Rig::new(tiny());
     let mut log = rig.create();
