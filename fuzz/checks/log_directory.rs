@@ -119,12 +119,15 @@ fn producers(log: &PartitionLog) -> Vec<impl PartialEq + Debug> {
 }
 
 fn use_log(log: &mut PartitionLog, bytes: &[u8]) -> Result<(), LogError> {
-    let mut builder = BatchBuilder::new(Compression::NONE);
-    builder.append(Timestamp(1), None, Some(b"value"), &[]);
-    let batch = ValidatedBatch::made_here(&builder.build());
     let origin = AppendOrigin::Client { must_start_at_zero: false };
     let epoch = log.epochs().latest().unwrap_or(LeaderEpoch(0));
-    log.append_as_leader(&batch, epoch, origin, Timestamp(1)).unwrap();
+    // Enough of them for entries in the indexes.
+    for timestamp in [1, i64::MAX / 2, 1, i64::MAX] {
+        let mut builder = BatchBuilder::new(Compression::NONE);
+        builder.append(Timestamp(timestamp), None, Some(&[b'v'; 150]), &[]);
+        let batch = ValidatedBatch::made_here(&builder.build());
+        log.append_as_leader(&batch, epoch, origin, Timestamp(1)).unwrap();
+    }
     log.set_high_watermark(log.log_end());
     log.flush_blocking().unwrap();
     let _ = log.append_as_follower(&Bytes::copy_from_slice(bytes), Timestamp(1));

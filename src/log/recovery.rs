@@ -231,16 +231,8 @@ impl<'a> Recovery<'a> {
         let mut end_offset = next.unwrap_or(base);
         if next.is_none() {
             // The log end is where the last batch says.
-            let from = segment.last_indexed().map_or(0, |batch| u64::from(batch.position));
-            let mut scan = BatchScan::new(file, segment.path(), Look::Headers, from, size);
-            loop {
-                match scan.next()? {
-                    Found::Batch { header, .. } => end_offset = header.next_offset(),
-                    Found::End => break,
-                    Found::Invalid { .. } => return Ok(false),
-                }
-            }
-            segment.note_timestamps_behind_index(size)?;
+            let Some(end) = segment.note_tail(size)? else { return Ok(false) };
+            end_offset = end;
         }
         self.end = next.is_none().then_some(end_offset);
         self.segments.push(SealedSegment { segment: Arc::new(segment), size, end_offset });
@@ -300,7 +292,8 @@ impl<'a> Recovery<'a> {
         walked: &mut Walked,
         producers: &mut ProducerStates,
     ) -> Result<ScanEnd, LogError> {
-        let mut scan = BatchScan::new(segment.file(), segment.path(), Look::Crcs, 0, size);
+        let scan = BatchScan::new(segment.file(), segment.path(), Look::Crcs, 0, size);
+        let mut scan = scan.of_segment(segment.base_offset());
         let mut since_entry = 0;
         loop {
             let (position, header) = match scan.next()? {

@@ -53,6 +53,7 @@ pub(super) struct BatchScan<'a> {
     look: Look,
     position: u64,
     end: u64,
+    last_possible: Offset,
     buffer: Vec<u8>,
     buffer_at: u64,
 }
@@ -60,7 +61,14 @@ pub(super) struct BatchScan<'a> {
 impl<'a> BatchScan<'a> {
     /// A scan of `file` from `position`, where a batch must begin, to `end`.
     pub(super) fn new(file: &'a File, path: &'a Path, look: Look, position: u64, end: u64) -> Self {
-        BatchScan { file, path, look, position, end, buffer: Vec::new(), buffer_at: 0 }
+        let last_possible = Offset(i64::MAX);
+        BatchScan { file, path, look, position, end, last_possible, buffer: Vec::new(), buffer_at: 0 }
+    }
+
+    /// Takes a batch for invalid that lies too far from the segment's base: its offset, which no CRC covers,
+    /// is not what was written.
+    pub(super) fn of_segment(self, base: Offset) -> Self {
+        BatchScan { last_possible: Offset(base.0.saturating_add(i64::from(i32::MAX))), ..self }
     }
 
     /// The next batch. Only the disk can make this fail.
@@ -80,7 +88,9 @@ impl<'a> BatchScan<'a> {
             let reason = BatchError::Incomplete { needed, available }.to_string();
             return Ok(Found::Invalid { position, reason });
         }
-        if header.base_offset < Offset::ZERO || header.last_offset_delta < 0 {
+        let is_far =
+            header.base_offset.0.saturating_add(i64::from(header.last_offset_delta)) > self.last_possible.0;
+        if header.base_offset < Offset::ZERO || header.last_offset_delta < 0 || is_far {
             let (first, last) = (header.base_offset, header.last_offset());
             return Ok(Found::Invalid { position, reason: format!("its offsets are {first} to {last}") });
         }

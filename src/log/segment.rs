@@ -358,29 +358,53 @@ impl Segment {
         inner.offsets.truncate(disk, position_u32)?;
         inner.times.truncate(disk, end)?;
         inner.aborted.truncate(disk, end)?;
-        inner.largest = inner.times.last();
         drop(inner);
         if durable {
             self.log.sync_data().on("sync", &self.path)?;
         }
         let from = self.last_indexed().map_or(0, |batch| u64::from(batch.position));
-        self.note_timestamps_behind_index(position)?;
+        if self.note_tail(position)?.is_none() {
+            let reason = "between here and the cut the headers contradict the indexes or each other";
+            return Err(self.damage(from, reason.to_owned()));
+        }
         Ok(position - from)
     }
 
-    /// Brings the largest timestamp up to date with the batches that the time index does not know.
-    pub(super) fn note_timestamps_behind_index(&self, size: u64) -> Result<(), LogError> {
+    /// Looks at the headers behind the last index entry: brings the largest timestamp up to date with them, and
+    /// returns the offset behind the last batch. None when they contradict the indexes or each other: at a
+    /// clean start nobody else has checked them.
+    pub(super) fn note_tail(&self, size: u64) -> Result<Option<Offset>, LogError> {
         let mut inner = self.inner();
-        let from = inner.offsets.last().map_or(0, |batch| u64::from(batch.position));
-        let mut scan = BatchScan::new(&self.log, &self.path, Look::Headers, from, size);
-        while let Found::Batch { header, .. } = scan.next()? {
-            if inner.largest.is_none_or(|largest| header.max_timestamp > largest.timestamp) {
-                let offset = header.last_offset();
-                inner.largest = Some(TimestampOffset { timestamp: header.max_timestamp, offset });
+        let (indexed, timed) = (inner.offsets.last(), inner.times.last());
+        let from = indexed.map_or(0, |batch| u64::from(batch.position));
+        let scan = BatchScan::new(&self.log, &self.path, Look::Headers, from, size);
+        let mut scan = scan.of_segment(self.base_offset);
+        let (mut last, mut largest) = (None, timed);
+        loop {
+            let (position, header) = match scan.next()? {
+                Found::Batch { position, header } => (position, header),
+                Found::End => break,
+                Found::Invalid { .. } => return Ok(None),
+            };
+            let offset = header.last_offset();
+            let is_indexed = indexed.filter(|batch| u64::from(batch.position) == position);
+            let contradicts = is_indexed.is_some_and(|batch| batch.last_offset != offset);
+            if contradicts || last.is_some_and(|last| offset <= last) {
+                return Ok(None);
+            }
+            last = Some(offset);
+            // Of those in front of its last entry the time index knows the largest.
+            let is_timed = timed.is_some_and(|timed| offset <= timed.offset);
+            let before = largest.map_or(Timestamp::NONE, |largest| largest.timestamp);
+            if !is_timed && header.max_timestamp > before {
+                largest = Some(TimestampOffset { timestamp: header.max_timestamp, offset });
             }
         }
-        inner.largest = inner.largest.filter(|largest| largest.timestamp > Timestamp::NONE);
-        Ok(())
+        if timed.is_some_and(|timed| last.is_none_or(|last| timed.offset > last)) {
+            return Ok(None);
+        }
+        inner.largest = largest.filter(|largest| largest.timestamp > Timestamp::NONE);
+        Ok(Some(last.map_or(self.base_offset, Offset::next)))
     }
 
     /// The largest timestamp of the first batch; none in an empty segment.

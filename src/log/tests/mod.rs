@@ -6,6 +6,7 @@ mod kafka;
 mod lost_write;
 mod model;
 mod recovery;
+mod rot;
 
 use super::testing::MemoryDisk;
 use super::*;
