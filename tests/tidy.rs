@@ -19,8 +19,8 @@ const FLOORS: &[(u8, &[&str])] = &[
     (7, &["cli"]),
 ];
 
-/// Calls that no seed controls; `std::net` addresses are plain values, and allowed. And atomics, whose mistakes
-/// the simulator's one thread cannot see: a mutex does, or they come with a model of all their interleavings.
+/// Calls that no seed controls; `std::net` addresses are plain values, and allowed. And atomics, whose
+/// mistakes the simulator's one thread cannot see: a mutex does, or they need a model of all interleavings.
 #[rustfmt::skip]
 const BANNED: &[&str] = &[
     "std::fs", "std::net::Tcp", "std::net::Udp", "std::net::ToSocketAddrs", "std::net::{", "std::net::*",

@@ -370,9 +370,9 @@ impl Segment {
         Ok(position - from)
     }
 
-    /// Looks at the headers behind the last index entry: brings the largest timestamp up to date with them, and
-    /// returns the offset behind the last batch. None when they contradict the indexes or each other: at a
-    /// clean start nobody else has checked them.
+    /// Looks at the headers behind the last index entry: brings the largest timestamp up to date with them,
+    /// and returns the offset behind the last batch. None when they contradict the indexes or each other: at
+    /// a clean start nobody else has checked them.
     pub(super) fn note_tail(&self, size: u64) -> Result<Option<Offset>, LogError> {
         let mut inner = self.inner();
         let (indexed, timed) = (inner.offsets.last(), inner.times.last());
