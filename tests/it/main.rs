@@ -1,6 +1,7 @@
 //! Everything that is tested from outside the crate, in one binary: linking many costs more than running one.
 
 mod broker;
+mod broker_races;
 mod connection;
 mod fuzz_corpus;
 mod hostile_frames;
