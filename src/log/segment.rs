@@ -358,6 +358,8 @@ impl Segment {
         inner.offsets.truncate(disk, position_u32)?;
         inner.times.truncate(disk, end)?;
         inner.aborted.truncate(disk, end)?;
+        // A flush that is under way may write the indexes as soon as the lock is free.
+        inner.largest = inner.times.last();
         drop(inner);
         if durable {
             self.log.sync_data().on("sync", &self.path)?;
