@@ -129,7 +129,8 @@ mod tests {
         let image = cluster(&[(1, "", false)]);
         assert_eq!(
             place(&image.cluster, 1, 3, 0).unwrap_err().to_string(),
-            "The target replication factor of 3 cannot be reached because only 1 broker(s) are registered."
+            "The target replication factor of 3 cannot be reached because only 1 broker(s) are registered or \
+             some brokers have all their log directories cordoned."
         );
         let fenced = cluster(&[(1, "", true)]);
         assert_eq!(place(&fenced.cluster, 1, 1, 0), Err(PlacementError::AllFenced));

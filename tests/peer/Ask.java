@@ -49,7 +49,8 @@ public class Ask {
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             String[] words = line.split(" ", 4);
-            OUT.println(ask(Integer.parseInt(words[0]), words[1], Short.parseShort(words[2]), JSON.readTree(words[3])));
+            int port = Integer.parseInt(words[0]);
+            OUT.println(ask(port, words[1], Short.parseShort(words[2]), JSON.readTree(words[3])));
             OUT.flush();
         }
     }
@@ -58,12 +59,17 @@ public class Ask {
     private static JsonNode ask(int port, String api, short version, JsonNode asked) throws Exception {
         ApiKeys key = ApiKeys.forId(keyOf(api).id);
         String name = api + "RequestData";
-        ObjectNode whole = overlay(Class.forName(MESSAGES + name), version, (ObjectNode) asked, converter(name));
+        ObjectNode whole = overlay(Class.forName(MESSAGES + name), version, (ObjectNode) asked,
+            converter(name));
         ApiMessage request = (ApiMessage) converter(name).getMethod("read", JsonNode.class, short.class)
             .invoke(null, whole, version);
         RequestHeaderData header = new RequestHeaderData()
-            .setRequestApiKey(key.id).setRequestApiVersion(version).setCorrelationId(CORRELATION).setClientId("ask");
-        ByteBuffer head = MessageUtil.toByteBufferAccessor(header, key.requestHeaderVersion(version)).buffer();
+            .setRequestApiKey(key.id)
+            .setRequestApiVersion(version)
+            .setCorrelationId(CORRELATION)
+            .setClientId("ask");
+        ByteBuffer head = MessageUtil.toByteBufferAccessor(header, key.requestHeaderVersion(version))
+            .buffer();
         ByteBuffer body = MessageUtil.toByteBufferAccessor(request, version).buffer();
         try (Socket socket = new Socket("127.0.0.1", port)) {
             socket.setSoTimeout(20_000);
@@ -85,7 +91,8 @@ public class Ask {
         String name = api + "ResponseData";
         ApiMessage response = (ApiMessage) Class.forName(MESSAGES + name).getConstructor().newInstance();
         response.read(readable, version);
-        JsonNode json = (JsonNode) converter(name).getMethod("write", Class.forName(MESSAGES + name), short.class)
+        JsonNode json
+            = (JsonNode) converter(name).getMethod("write", Class.forName(MESSAGES + name), short.class)
             .invoke(null, response, version);
         if (response instanceof FetchResponseData fetched) {
             tellRecords(fetched, json);
@@ -113,7 +120,8 @@ public class Ask {
     private static ObjectNode overlay(Class<?> message, short version, ObjectNode asked, Class<?> converter)
         throws Exception {
         Object fresh = message.getConstructor().newInstance();
-        ObjectNode all = (ObjectNode) converter.getMethod("write", message, short.class).invoke(null, fresh, version);
+        ObjectNode all = (ObjectNode) converter.getMethod("write", message, short.class).invoke(null,
+            fresh, version);
         Map<String, JsonNode> given = new TreeMap<>();
         asked.fields().forEachRemaining(field -> given.put(field.getKey(), field.getValue()));
         for (Map.Entry<String, JsonNode> field : given.entrySet()) {
@@ -128,15 +136,18 @@ public class Ask {
         return all;
     }
 
-    private static ArrayNode structs(Class<?> message, String field, short version, ArrayNode values) throws Exception {
+    private static ArrayNode structs(Class<?> message, String field, short version, ArrayNode values)
+        throws Exception {
         String getter = message.getMethod(field).getGenericReturnType().getTypeName();
-        String inner = getter.contains("<") ? getter.substring(getter.indexOf('<') + 1, getter.length() - 1) : getter;
+        String inner = getter.contains("<")
+            ? getter.substring(getter.indexOf('<') + 1, getter.length() - 1) : getter;
         Class<?> struct = Class.forName(inner);
         if (java.util.AbstractCollection.class.isAssignableFrom(struct)) {
             struct = Class.forName(inner.substring(0, inner.length() - "Collection".length()));
         }
         String outer = struct.getEnclosingClass().getSimpleName();
-        Class<?> converter = Class.forName(MESSAGES + outer + "JsonConverter$" + struct.getSimpleName() + "JsonConverter");
+        Class<?> converter =
+            Class.forName(MESSAGES + outer + "JsonConverter$" + struct.getSimpleName() + "JsonConverter");
         ArrayNode all = JSON.createArrayNode();
         for (JsonNode value : values) {
             all.add(overlay(struct, version, (ObjectNode) value, converter));
@@ -164,7 +175,8 @@ public class Ask {
             for (int partition = 0; partition < partitions.size(); partition++) {
                 ArrayNode told = JSON.createArrayNode();
                 for (Record record : ((MemoryRecords) partitions.get(partition).records()).records()) {
-                    String value = record.hasValue() ? StandardCharsets.UTF_8.decode(record.value()).toString() : null;
+                    String value = record.hasValue()
+                        ? StandardCharsets.UTF_8.decode(record.value()).toString() : null;
                     told.add(record.offset() + " " + value);
                 }
                 JsonNode place = json.get("responses").get(topic).get("partitions").get(partition);
