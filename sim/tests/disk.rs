@@ -152,13 +152,13 @@ fn a_full_disk_takes_what_fits_and_has_room_again_when_a_file_is_gone() {
             let error = file.write_at(&[2; 5 * 4096], 0).unwrap_err();
             assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
             assert_eq!(file.len().unwrap(), 4 * 4096, "what fitted is there");
-            assert_eq!(disk.free_space(Path::new("/")).unwrap(), 0);
+            assert_eq!(disk.space(Path::new("/")).unwrap().free, 0);
             file.write_at(&[3; 4096], 0).unwrap();
             assert!(file.allocate(0, 5 * 4096).is_err());
             file.set_len(4096).unwrap();
-            assert_eq!(disk.free_space(Path::new("/")).unwrap(), 3 * 4096);
+            assert_eq!(disk.space(Path::new("/")).unwrap().free, 3 * 4096);
             disk.remove(Path::new("/first")).unwrap();
-            assert_eq!(disk.free_space(Path::new("/")).unwrap(), 7 * 4096);
+            assert_eq!(disk.space(Path::new("/")).unwrap().free, 7 * 4096);
             file.allocate(0, 8 * 4096).unwrap();
         },
         |disk| read(&*disk, "/second").unwrap().len(),

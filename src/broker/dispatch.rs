@@ -35,6 +35,11 @@ fn exclusive<R: Into<Response>>(handler: impl Future<Output = R> + Send + 'stati
     Reply::Exclusive(Box::pin(async move { handler.await.into() }))
 }
 
+/// Runs a handler that holds up only its own response.
+fn waiting<R: Into<Response>>(handler: impl Future<Output = R> + Send + 'static) -> Reply {
+    Reply::Waiting(Box::pin(async move { handler.await.into() }))
+}
+
 /// The APIs that are served.
 pub const SERVED: &[ApiKey] = &[
     ApiKey::Produce,
@@ -47,6 +52,20 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::DeleteRecords,
     ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
+    ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
+    ApiKey::DescribeLogDirs,
+    ApiKey::CreatePartitions,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::ListPartitionReassignments,
+    ApiKey::DescribeClientQuotas,
+    ApiKey::DescribeUserScramCredentials,
+    ApiKey::DescribeQuorum,
+    ApiKey::UpdateFeatures,
+    ApiKey::DescribeCluster,
+    ApiKey::DescribeProducers,
+    ApiKey::ListConfigResources,
+    ApiKey::DescribeTopicPartitions,
 ];
 
 /// Reads a frame. Whatever Kafka answers by closing the connection is an error.
@@ -91,6 +110,30 @@ pub fn handle(context: &Arc<RequestContext>, request: Request) -> Reply {
         Request::InitProducerId(request) => exclusive(api::init_producer_id::handle(shared, request)),
         Request::OffsetForLeaderEpoch(request) => {
             api::offset_for_leader_epoch::handle(context, &request).into()
+        }
+        Request::DescribeConfigs(request) => api::describe_configs::handle(context, &request).into(),
+        Request::AlterConfigs(request) => exclusive(api::alter_configs::handle(shared, request)),
+        Request::IncrementalAlterConfigs(request) => {
+            exclusive(api::incremental_alter_configs::handle(shared, request))
+        }
+        Request::DescribeLogDirs(request) => waiting(api::describe_log_dirs::handle(shared, request)),
+        Request::CreatePartitions(request) => exclusive(api::create_partitions::handle(shared, request)),
+        Request::ListPartitionReassignments(request) => {
+            waiting(api::list_partition_reassignments::handle(shared, request))
+        }
+        Request::DescribeClientQuotas(request) => {
+            api::describe_client_quotas::handle(context, &request).into()
+        }
+        Request::DescribeUserScramCredentials(request) => {
+            api::describe_user_scram_credentials::handle(context, &request).into()
+        }
+        Request::DescribeQuorum(request) => api::describe_quorum::handle(context, &request).into(),
+        Request::UpdateFeatures(request) => exclusive(api::update_features::handle(shared, request)),
+        Request::DescribeCluster(request) => api::describe_cluster::handle(context, &request).into(),
+        Request::DescribeProducers(request) => api::describe_producers::handle(context, &request).into(),
+        Request::ListConfigResources(request) => api::list_config_resources::handle(context, &request).into(),
+        Request::DescribeTopicPartitions(request) => {
+            api::describe_topic_partitions::handle(context, &request).into()
         }
         other => Reply::Close(format!("{} is not served", other.key())),
     }

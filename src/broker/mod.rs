@@ -2,6 +2,7 @@
 //! `replication`'s, cluster state is the controller's. It must not know the client library.
 
 mod api;
+mod config_changes;
 mod connections;
 mod dispatch;
 mod fetch_session;

@@ -93,6 +93,12 @@ impl BrokerConfig {
                 }
             }
         }
+        // Two names of one thing; Kafka describes both.
+        for (given, other) in [("node.id", "broker.id"), ("broker.id", "node.id")] {
+            if let Some(id) = values.get(given).cloned() {
+                values.entry(other.to_owned()).or_insert(id);
+            }
+        }
         let config = BrokerConfig { values };
         config.check()?;
         Ok(config)

@@ -211,12 +211,12 @@ macro_rules! broker_configs {
 }
 pub(super) use broker_configs;
 
-/// Declares the table of topic configurations, sorted by name.
+/// Declares a table of configurations that are always dynamic, sorted by name.
 macro_rules! topic_configs {
-    ($( $name:literal $kind:ident $default:tt $validator:ident $(($($bound:expr),*))?
+    ($table:ident: $( $name:literal $kind:ident $default:tt $validator:ident $(($($bound:expr),*))?
         $importance:ident [$($synonym:literal),*] $($internal:ident)?; )*) => {
         /// The table, sorted by name.
-        pub static TABLE: &[Definition] = &[ $( Definition {
+        pub static $table: &[Definition] = &[ $( Definition {
             name: $name,
             kind: super::definition::Kind::$kind,
             default: super::definition::default_value!($default),

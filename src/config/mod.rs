@@ -4,12 +4,16 @@
 mod broker;
 mod broker_table;
 mod definition;
+mod group_table;
+mod layers;
 pub mod properties;
 mod topic;
 mod topic_table;
 
 pub use broker::{BrokerConfig, ConfigError, Endpoint, SecurityProtocol};
 pub use definition::{DefaultValue, Definition, Importance, InvalidValue, Kind, UpdateMode, list};
+pub use group_table::{validate_client_metrics, validate_group};
+pub use layers::{ConfigSource, DynamicConfigs, Layers, Said, in_milliseconds};
 pub use topic::{
     CleanupPolicy, CompressionType, TimestampType, TopicConfig, TopicConfigError, validate_topic,
 };
@@ -22,6 +26,16 @@ pub fn broker_definitions() -> &'static [Definition] {
 /// Every topic configuration, sorted by name.
 pub fn topic_definitions() -> &'static [Definition] {
     topic_table::TABLE
+}
+
+/// Every configuration of groups, sorted by name.
+pub fn group_definitions() -> &'static [Definition] {
+    group_table::GROUPS
+}
+
+/// Every configuration of a subscription to client metrics (KIP-714), sorted by name.
+pub fn client_metrics_definitions() -> &'static [Definition] {
+    group_table::CLIENT_METRICS
 }
 
 fn find(table: &'static [Definition], name: &str) -> Option<&'static Definition> {

@@ -1,7 +1,7 @@
 //! What holds for one topic: its own configurations over the broker's over Kafka's defaults.
 
-use super::broker::BrokerConfig;
 use super::definition::{DefaultValue, InvalidValue, list};
+use super::layers::{Layers, in_milliseconds};
 use super::{nearest, topic_definition, topic_definitions};
 
 /// A topic configuration that is refused, as INVALID_CONFIG says it.
@@ -99,7 +99,7 @@ pub struct TopicConfig {
 
 impl TopicConfig {
     /// The configuration of a topic for which `own` gives what was set for it (checked when it was set).
-    pub fn resolve<'a>(broker: &'a BrokerConfig, own: impl Fn(&str) -> Option<&'a str>) -> TopicConfig {
+    pub fn resolve<'a>(broker: Layers<'a>, own: impl Fn(&str) -> Option<&'a str>) -> TopicConfig {
         let values = Values { broker, own };
         let policies = values.text("cleanup.policy");
         TopicConfig {
@@ -142,7 +142,7 @@ impl TopicConfig {
 }
 
 struct Values<'a, F> {
-    broker: &'a BrokerConfig,
+    broker: Layers<'a>,
     own: F,
 }
 
@@ -179,21 +179,10 @@ impl<'a, F: Fn(&str) -> Option<&'a str>> Values<'a, F> {
     }
 }
 
-/// The broker's retention and roll times come in three units; topics count in milliseconds.
-fn in_milliseconds(name: &str, value: &str) -> String {
-    let unit: i64 = match name.rsplit('.').next() {
-        Some("hours") => 3_600_000,
-        Some("minutes") => 60_000,
-        _ => return value.to_owned(),
-    };
-    let value: i64 = value.parse().expect("checked when it was read");
-    // A negative retention means for ever, in every unit.
-    if value < 0 { value.to_string() } else { value.saturating_mul(unit).to_string() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::BrokerConfig;
 
     #[test]
     fn a_topics_own_value_wins_over_the_brokers_and_that_over_the_default() {
@@ -201,12 +190,12 @@ mod tests {
         let overrides = overrides.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let broker = BrokerConfig::new(None, overrides).unwrap();
         let own = |name: &str| (name == "segment.bytes").then_some("1048576");
-        let config = TopicConfig::resolve(&broker, own);
+        let config = TopicConfig::resolve(Layers::of_file(&broker), own);
         assert_eq!(config.retention_ms, 7_200_000);
         assert_eq!(config.segment_bytes, 1_048_576);
         assert_eq!(config.segment_ms, 604_800_000);
         assert_eq!(config.cleanup_policy, CleanupPolicy { delete: true, compact: false });
-        assert_eq!(TopicConfig::resolve(&broker, |_| None).segment_bytes, 2_097_152);
+        assert_eq!(TopicConfig::resolve(Layers::of_file(&broker), |_| None).segment_bytes, 2_097_152);
     }
 
     #[test]

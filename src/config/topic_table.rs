@@ -4,6 +4,7 @@
 use super::definition::{Definition, topic_configs};
 
 topic_configs! {
+    TABLE:
     "cleanup.policy" List "delete" ListOf(&["compact", "delete"]) Medium ["log.cleanup.policy"];
     "compression.gzip.level" Int "-1" GzipLevel Medium ["compression.gzip.level"];
     "compression.lz4.level" Int "9" Between(1, 17) Medium ["compression.lz4.level"];

@@ -6,7 +6,10 @@
 
 use super::create_topics::Refusal;
 use super::machine::ControllerMachine;
-use crate::config::{DefaultValue, Kind, list, topic_definition, topic_definitions, validate_topic};
+use crate::config::{
+    DefaultValue, Kind, in_milliseconds, list, topic_definition, topic_definitions, validate_client_metrics,
+    validate_group, validate_topic,
+};
 use crate::metadata::{ConfigResource, ConfigResourceType};
 use crate::protocol::Response;
 use crate::protocol::api::create_topics::CreatableTopicConfigs;
@@ -137,6 +140,9 @@ impl ControllerMachine {
     fn check_resource(&self, resource: &ConfigResource) -> Result<(), Refusal> {
         let name = &*resource.name;
         match resource.resource_type {
+            ConfigResourceType::Topic if name.is_empty() => {
+                Err((ErrorCode::InvalidRequest, "Default topic resources are not allowed.".to_owned()))
+            }
             ConfigResourceType::Topic if self.image.topics.by_name(name).is_none() => {
                 let sentence = format!("The topic '{name}' does not exist.");
                 Err((ErrorCode::UnknownTopicOrPartition, sentence))
@@ -151,13 +157,18 @@ impl ControllerMachine {
                     false => Err((ErrorCode::BrokerIdNotRegistered, format!("No node with id {id} found."))),
                 }
             }
-            ConfigResourceType::Group | ConfigResourceType::ClientMetrics if name.is_empty() => {
-                Err((ErrorCode::InvalidRequest, "The name of the resource must not be empty.".to_owned()))
+            ConfigResourceType::Group if name.is_empty() => {
+                Err((ErrorCode::InvalidRequest, "Default group resources are not allowed.".to_owned()))
             }
-            ConfigResourceType::BrokerLogger | ConfigResourceType::Unknown(_) => {
-                let code = resource.resource_type.code();
-                let sentence = format!("Configurations of resource type {code} cannot be altered here.");
+            ConfigResourceType::ClientMetrics if name.is_empty() => {
+                Err((ErrorCode::InvalidRequest, "Subscription name can't be empty".to_owned()))
+            }
+            ConfigResourceType::BrokerLogger => {
+                let sentence = "Levels of loggers belong to a broker and are not altered here.".to_owned();
                 Err((ErrorCode::InvalidRequest, sentence))
+            }
+            ConfigResourceType::Unknown(code) => {
+                Err((ErrorCode::InvalidRequest, format!("Unknown resource type {code}")))
             }
             _ => Ok(()),
         }
@@ -263,6 +274,13 @@ impl ControllerMachine {
             ConfigResourceType::Broker if is_min_isr && value.is_none() => invalid(
                 "Cluster-level min.insync.replicas cannot be removed while ELR is enabled.".to_owned(),
             ),
+            ConfigResourceType::Group if operation != Operation::Delete => {
+                let bounds = |bound: &str| self.settings.config.long(bound);
+                validate_group(name, value, bounds).or_else(invalid)
+            }
+            ConfigResourceType::ClientMetrics if operation != Operation::Delete => {
+                validate_client_metrics(name, value).map_err(|sentence| (ErrorCode::InvalidRequest, sentence))
+            }
             _ => Ok(()),
         }
     }
@@ -312,16 +330,6 @@ impl ControllerMachine {
         };
         shown.map(entry).collect()
     }
-}
-
-/// A broker's hours and minutes as the milliseconds of a topic.
-fn in_milliseconds(name: &str, value: &str) -> String {
-    let unit = match name.rsplit('.').next() {
-        Some("hours") => 3_600_000,
-        Some("minutes") => 60_000,
-        _ => return value.to_owned(),
-    };
-    value.parse::<i64>().map_or_else(|_| value.to_owned(), |number| number.saturating_mul(unit).to_string())
 }
 
 fn outcome(

@@ -20,7 +20,7 @@ use crate::protocol::api::elect_leaders::{
 };
 use crate::protocol::metadata_records::{MetadataRecord, RemoveTopicRecord};
 use crate::types::{ErrorCode, Str, Uuid};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl ControllerMachine {
@@ -59,11 +59,15 @@ impl ControllerMachine {
         let mut response = DeleteTopicsResponse::default();
         let mut records = Vec::new();
         let mut deleted = BTreeSet::new();
-        for (index, state) in asked.iter().enumerate() {
-            if asked[..index].contains(state) {
+        let mut counts: BTreeMap<(&Option<Str>, Uuid), usize> = BTreeMap::new();
+        asked.iter().for_each(|state| *counts.entry((&state.name, state.topic_id)).or_default() += 1);
+        let mut answered = BTreeSet::new();
+        for state in &asked {
+            let key = (&state.name, state.topic_id);
+            if !answered.insert(key) {
                 continue; // Refused once for all.
             }
-            let result = self.find_deletable(state, &asked);
+            let result = self.find_deletable(state, counts[&key] > 1);
             let result = result.and_then(|topic| match deleted.insert(topic.id) {
                 true => Ok(topic),
                 false => Err((ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())),
@@ -90,17 +94,12 @@ impl ControllerMachine {
         (records, Response::DeleteTopics(response))
     }
 
-    fn find_deletable(
-        &self,
-        state: &DeleteTopicState,
-        asked: &[DeleteTopicState],
-    ) -> Result<Arc<TopicImage>, Refusal> {
+    fn find_deletable(&self, state: &DeleteTopicState, twice: bool) -> Result<Arc<TopicImage>, Refusal> {
         if !self.settings.config.boolean("delete.topic.enable") {
             return Err((ErrorCode::TopicDeletionDisabled, "Topic deletion is disabled.".to_owned()));
         }
         let invalid = |sentence: &str| Err((ErrorCode::InvalidRequest, sentence.to_owned()));
         let is_id = state.topic_id != Uuid::ZERO;
-        let twice = asked.iter().filter(|other| *other == state).count() > 1;
         match &state.name {
             Some(_) if is_id => invalid("You may not specify both topic name and topic id."),
             None if !is_id => invalid("Neither topic name nor id were specified."),
@@ -125,12 +124,13 @@ impl ControllerMachine {
         let mut response = CreatePartitionsResponse::default();
         let mut records = Vec::new();
         let mut seen = BTreeSet::new();
-        let count_of = |name: &Str| request.topics.iter().filter(|topic| topic.name == *name).count();
+        let mut counts: BTreeMap<&Str, usize> = BTreeMap::new();
+        request.topics.iter().for_each(|topic| *counts.entry(&topic.name).or_default() += 1);
         for topic in &request.topics {
             if !seen.insert(topic.name.clone()) {
                 continue;
             }
-            let created = match count_of(&topic.name) {
+            let created = match counts[&topic.name] {
                 1 => self.new_partitions(topic, records.len()),
                 _ => Err((ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())),
             };
@@ -140,7 +140,7 @@ impl ControllerMachine {
                 Ok(created) => records.extend(created),
                 Err((error, sentence)) => {
                     result.error_code = error.code();
-                    result.error_message = Some(sentence.into());
+                    result.error_message = (!sentence.is_empty()).then(|| sentence.into());
                 }
             }
             response.results.push(result);
@@ -156,10 +156,7 @@ impl ControllerMachine {
         asked: &CreatePartitionsTopic,
         records_so_far: usize,
     ) -> Result<Vec<MetadataRecord>, Refusal> {
-        let unknown = || {
-            let sentence = "This server does not host this topic-partition.".to_owned();
-            (ErrorCode::UnknownTopicOrPartition, sentence)
-        };
+        let unknown = || (ErrorCode::UnknownTopicOrPartition, String::new());
         let topic = self.image.topics.by_name(&asked.name).cloned().ok_or_else(unknown)?;
         let present = topic.partitions.len();
         let added = check_count(&asked.name, present, asked.count)?;

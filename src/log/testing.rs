@@ -5,7 +5,7 @@
 
 use crate::runtime::{
     BoxFuture, DirectoryEntry, Disk, DiskLock, Environment, Event, File, Metadata, OpenOptions, Runtime,
-    SimulatedConnection, SimulatedFile, SimulatedListener, SimulatedTask,
+    SimulatedConnection, SimulatedFile, SimulatedListener, SimulatedTask, Space,
 };
 use crate::types::{Instant, Timestamp};
 use std::collections::BTreeMap;
@@ -272,9 +272,10 @@ impl Disk for MemoryDisk {
         Ok(Metadata { length: node.bytes.len() as u64, is_directory: node.is_directory })
     }
 
-    fn free_space(&self, _: &Path) -> io::Result<u64> {
+    fn space(&self, _: &Path) -> io::Result<Space> {
         let state = self.state();
-        Ok(state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used())))
+        let total = state.capacity.unwrap_or(u64::MAX);
+        Ok(Space { total, free: total.saturating_sub(state.used()) })
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

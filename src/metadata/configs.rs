@@ -2,7 +2,7 @@
 
 use super::changes::MetadataChanges;
 use crate::protocol::metadata_records::{ConfigRecord, MetadataRecord};
-use crate::types::Str;
+use crate::types::{NodeId, Str};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -67,6 +67,11 @@ impl ConfigResource {
     /// The topic `name`.
     pub fn topic(name: &str) -> ConfigResource {
         ConfigResource::new(ConfigResourceType::Topic, name)
+    }
+
+    /// One broker.
+    pub fn broker(id: NodeId) -> ConfigResource {
+        ConfigResource::new(ConfigResourceType::Broker, &id.0.to_string())
     }
 
     /// All brokers together.

@@ -7,7 +7,7 @@
 use super::error::PartitionError;
 use super::maintenance::{write_all_checkpoints, write_log_starts};
 use super::partition::{Leadership, Partition, PartitionConfig};
-use crate::config::{BrokerConfig, CompressionType, TimestampType, TopicConfig};
+use crate::config::{BrokerConfig, CompressionType, Layers, TimestampType, TopicConfig};
 use crate::log::{FoundKind, FoundLog, LogConfig, LogDir, LogError, PartitionLog};
 use crate::metadata::{
     ConfigResource, ConfigResourceType, METADATA_TOPIC, MetadataChanges, MetadataImage, PartitionImage,
@@ -107,7 +107,8 @@ impl Replicas {
         let configured = configured.filter_map(|resource| image.topics.by_name(&resource.name));
         let mut touched: BTreeSet<Uuid> = configured.map(|topic| topic.id).collect();
         touched.extend(changes.topics.keys());
-        if changes.configs.contains(&ConfigResource::all_brokers()) {
+        let brokers = [ConfigResource::all_brokers(), ConfigResource::broker(self.node_id)];
+        if brokers.iter().any(|resource| changes.configs.contains(resource)) {
             touched.extend(image.topics.iter().map(|topic| topic.id));
         }
         let mut openings = VecDeque::new();
@@ -213,13 +214,10 @@ impl Replicas {
 
     fn config_of(&self, image: &MetadataImage, topic: &TopicImage) -> (Arc<PartitionConfig>, Arc<LogConfig>) {
         let own = image.configs.of(&ConfigResource::topic(&topic.name));
+        let of_this_broker = image.configs.of(&ConfigResource::broker(self.node_id));
         let of_all_brokers = image.configs.of(&ConfigResource::all_brokers());
-        let config = TopicConfig::resolve(&self.config, |name| {
-            // With eligible leader replicas min.insync.replicas is a cluster-wide dynamic configuration
-            // (KIP-966).
-            let inherited = || of_all_brokers.get(name).filter(|_| name == MIN_INSYNC_REPLICAS);
-            own.get(name).or_else(inherited).map(|value| value.as_str())
-        });
+        let layers = Layers::new(&self.config, &of_this_broker, &of_all_brokers);
+        let config = TopicConfig::resolve(layers, |name| own.get(name).map(|value| value.as_str()));
         let log_config = log_config(&config, self.config.long("producer.id.expiration.ms"));
         let rules = rules(&config);
         (Arc::new(PartitionConfig { topic: config, rules }), Arc::new(log_config))
@@ -314,8 +312,6 @@ impl Replicas {
         )
     }
 }
-
-const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
 fn leadership(partition: &PartitionImage) -> Leadership {
     Leadership {

@@ -32,8 +32,8 @@ pub trait Disk: Send + Sync {
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Length and kind of what `path` names.
     fn metadata(&self, path: &Path) -> io::Result<Metadata>;
-    /// Bytes that may still be written to the file system of `path`.
-    fn free_space(&self, path: &Path) -> io::Result<u64>;
+    /// How large the file system of `path` is, and how much of it is free.
+    fn space(&self, path: &Path) -> io::Result<Space>;
     /// Makes the names in a directory durable: created, renamed and removed entries.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 }
@@ -112,6 +112,15 @@ pub struct Metadata {
     pub length: u64,
     /// Whether it is a directory.
     pub is_directory: bool,
+}
+
+/// The room of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// All of it, in bytes.
+    pub total: u64,
+    /// Bytes that may still be written.
+    pub free: u64,
 }
 
 /// How to open a file; reading is always allowed.

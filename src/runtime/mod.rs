@@ -12,7 +12,7 @@ mod real;
 mod task;
 pub mod watch;
 
-pub use disk::{DirectoryEntry, Disk, DiskLock, File, Metadata, OpenOptions, SimulatedFile};
+pub use disk::{DirectoryEntry, Disk, DiskLock, File, Metadata, OpenOptions, SimulatedFile, Space};
 pub use event::Event;
 pub use future::{BoxFuture, Either, race};
 pub use net::{Connection, Listener, SimulatedConnection, SimulatedListener};

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use vltava::runtime::{DirectoryEntry, Disk, DiskLock, File, Metadata, OpenOptions, SimulatedFile};
+use vltava::runtime::{DirectoryEntry, Disk, DiskLock, File, Metadata, OpenOptions, SimulatedFile, Space};
 
 /// Probability that a warm read returns only a part.
 const SHORT_CACHED_READ: f64 = 0.1;
@@ -309,10 +309,10 @@ impl Disk for DiskOf {
         })
     }
 
-    fn free_space(&self, path: &Path) -> io::Result<u64> {
+    fn space(&self, path: &Path) -> io::Result<Space> {
         self.operate(Kind::Look, |state, _| {
             state.names.find(path)?;
-            Ok(state.free())
+            Ok(Space { total: state.faults.capacity, free: state.free() })
         })
     }
 

@@ -5,7 +5,7 @@
 //! response waits for it, where Kafka answers UNKNOWN_TOPIC_OR_PARTITION and lets the client ask again.
 //! Omitted: throttling, REBOOTSTRAP_REQUIRED.
 
-use super::create_topics;
+use super::{ALL_CLUSTER_OPERATIONS, ALL_TOPIC_OPERATIONS, create_topics};
 use crate::broker::dispatch::Reply;
 use crate::broker::{RequestContext, is_internal};
 use crate::metadata::{MetadataImage, PartitionImage, TopicImage};
@@ -20,13 +20,6 @@ use std::sync::Arc;
 const FIRST_WITH_EMPTY_LIST: i16 = 1;
 /// The first version that serves topics by their ids, and whose topics may have no name.
 const FIRST_WITH_NULL_NAME: i16 = 12;
-/// Operations that anyone may do on a topic as long as there is no authorizer, as bits of their codes: read,
-/// write, create, delete, alter, describe, describe and alter configs.
-const ALL_TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
-/// The same for the cluster: create, alter, describe, cluster action, describe and alter configs, idempotent
-/// write.
-const ALL_CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
-
 /// Describes what was asked for; creates what is missing where that is allowed.
 pub fn handle(context: &Arc<RequestContext>, request: MetadataRequest) -> Reply {
     if context.header.api_version < FIRST_WITH_NULL_NAME && asks_by_id(&request) {
@@ -169,7 +162,8 @@ fn describe_partition(
 }
 
 /// Letters, digits, `.`, `_` and `-`, at most 249 of them, and not `.` or `..` (Kafka's rule for topics).
-fn is_valid_topic_name(name: &str) -> bool {
+/// Whether a topic can have this name.
+pub fn is_valid_topic_name(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     (1..=249).contains(&name.len()) && name != "." && name != ".." && name.bytes().all(legal)
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is the door itself")]
 
 use super::file::{HandlePool, RealFile};
-use crate::runtime::{DirectoryEntry, Disk, DiskLock, File, Metadata, OpenOptions};
+use crate::runtime::{DirectoryEntry, Disk, DiskLock, File, Metadata, OpenOptions, Space};
 use rustix::fs::FlockOperation;
 use std::fs;
 use std::io;
@@ -76,9 +76,10 @@ impl Disk for RealDisk {
         Ok(Metadata { length: metadata.len(), is_directory: metadata.is_dir() })
     }
 
-    fn free_space(&self, path: &Path) -> io::Result<u64> {
+    fn space(&self, path: &Path) -> io::Result<Space> {
         let statistics = rustix::fs::statvfs(path)?;
-        Ok(statistics.f_bavail.saturating_mul(statistics.f_frsize))
+        let bytes = |blocks: u64| blocks.saturating_mul(statistics.f_frsize);
+        Ok(Space { total: bytes(statistics.f_blocks), free: bytes(statistics.f_bavail) })
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
