@@ -105,7 +105,8 @@ fn open_and_use(disk: &Arc<MemoryDisk>, how: u8, bytes: &[u8], holds_batches: bo
     // A cut may end in a gap, which batches with rotten offsets leave; then the log ends in front of it.
     let gap = log.log_end() - again.log_end();
     assert!(gap == 0 || (gap > 0 && holds_batches), "{gap} records are gone");
-    assert_eq!(producers(&again), producers(&log));
+    // Snapshots that a rotten offset has outrun do not count any more then.
+    assert!(gap > 0 || producers(&again) == producers(&log), "other producers are known");
     Some(found)
 }
 
