@@ -21,6 +21,8 @@ pub struct History {
     seen: BTreeMap<(i32, i64), Value>,
     flushed: BTreeMap<i32, i64>,
     losses: Vec<Loss>,
+    /// Whether a broker ever died.
+    died: bool,
     problem: Option<String>,
 }
 
@@ -81,6 +83,22 @@ impl History {
     /// The producer was told that `value` is not in the log and never will be.
     pub fn failed(&mut self, value: Value) {
         self.sent.get_mut(&value).expect("only what was sent fails").fate = Fate::Failed;
+    }
+
+    /// The producer was told that `value` does not follow what the broker has, and does not know whether it is
+    /// there already. A broker that never died knows every batch that a producer may send again. Behind a
+    /// value that was not acknowledged there may be a gap, and everything is out of order.
+    pub fn out_of_order(&mut self, value: Value) {
+        let own = self.order.values().find(|sent| sent.contains(&value)).into_iter().flatten();
+        let mut before = own.take_while(|other| **other != value);
+        if !self.died && before.all(|other| matches!(self.sent[other].fate, Fate::Acknowledged(_))) {
+            self.complain(format!("I1: value {value} was sent again and refused as out of order"));
+        }
+    }
+
+    /// A broker died.
+    pub fn died(&mut self) {
+        self.died = true;
     }
 
     /// A reader that asked at `asked` got `value` at `offset`.
@@ -247,6 +265,23 @@ mod tests {
         assert_eq!(sent(3).check_log(0, &[(0, 1), (1, 3)], 9), Ok(()));
         assert!(sent(3).check_log(0, &[(0, 2), (1, 1)], 9).unwrap_err().starts_with("O2"));
         assert!(sent(3).check_log(0, &[(0, 1), (1, 1)], 9).unwrap_err().starts_with("I1"));
+    }
+
+    #[test]
+    fn a_broker_that_lives_on_knows_what_is_sent_again() {
+        let mut history = sent(1);
+        history.died();
+        history.out_of_order(1);
+        assert_eq!(history.check_log(0, &[(0, 1)], 9), Ok(()));
+        let mut history = sent(2);
+        history.failed(1);
+        history.out_of_order(2);
+        assert_eq!(history.check_log(0, &[], 9), Ok(()), "a gap");
+        let mut history = sent(3);
+        history.acknowledged(1, Some(0));
+        history.failed(3);
+        history.out_of_order(2);
+        assert!(history.check_log(0, &[(0, 1)], 9).unwrap_err().starts_with("I1"));
     }
 
     #[test]

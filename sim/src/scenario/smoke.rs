@@ -32,6 +32,9 @@ const OPEN_DELIVERIES: usize = 8;
 /// How long after the last fault everything must have been delivered and read.
 const HEALED_WITHIN: u64 = 180 * SECOND;
 
+/// How a client names the broker's answer to a batch that does not follow the one before it.
+const OUT_OF_ORDER: &str = "OUT_OF_ORDER_SEQUENCE_NUMBER";
+
 /// Offsets with values, in order.
 type LogContents = Vec<(i64, Value)>;
 
@@ -137,6 +140,7 @@ fn observe(world: &World, shared: &Shared) {
     });
     let clock = world.clock().clone();
     world.on_crash(move |_, how| {
+        losses.history().died();
         if how == Crash::Power {
             losses.history().power_lost(clock.now());
         }
@@ -255,6 +259,9 @@ async fn settle_oldest(shared: &Shared, open: &mut VecDeque<(Value, Delivery)>) 
     match delivery.await {
         Ok(report) => shared.history().acknowledged(value, report.offset.map(|offset| offset.0)),
         Err(error) if error.is_definite() => shared.history().failed(value),
+        Err(ProduceError::OutcomeUnknown { last, .. }) if last.contains(OUT_OF_ORDER) => {
+            shared.history().out_of_order(value);
+        }
         Err(_) => {}
     }
 }
