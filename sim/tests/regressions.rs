@@ -1,5 +1,6 @@
-//! Seeds that failed once, with what was wrong. They pass for good. A seed means another run whenever the code
-//! draws differently, so each bug has a test of its own besides; these are runs that are known to be hard.
+//! Seeds that failed once, with what was wrong. They pass for good. A seed means another run whenever the
+//! code draws differently, so each bug has a test of its own besides; these are runs that are known to be
+//! hard.
 #![cfg(madsim)]
 
 use vltava_sim::scenario::Scenario;

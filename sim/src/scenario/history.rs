@@ -85,8 +85,8 @@ impl History {
         self.sent.get_mut(&value).expect("only what was sent fails").fate = Fate::Failed;
     }
 
-    /// The producer was told that `value` does not follow what the broker has, and does not know whether it is
-    /// there already. A broker that never died knows every batch that a producer may send again. Behind a
+    /// The producer was told that `value` does not follow what the broker has, and does not know whether it
+    /// is there already. A broker that never died knows every batch that a producer may send again. Behind a
     /// value that was not acknowledged there may be a gap, and everything is out of order.
     pub fn out_of_order(&mut self, value: Value) {
         let own = self.order.values().find(|sent| sent.contains(&value)).into_iter().flatten();
