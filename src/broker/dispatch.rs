@@ -139,6 +139,19 @@ pub fn handle(context: &Arc<RequestContext>, request: Request) -> Reply {
     }
 }
 
+/// How many bytes of memory a response that waits to be sent counts for: its records, and a bit for the rest.
+pub fn weight(response: &Response) -> usize {
+    const WITHOUT_RECORDS: usize = 4 << 10;
+    match response {
+        Response::Fetch(fetched) => {
+            let data = fetched.responses.iter().flat_map(|topic| &topic.partitions);
+            WITHOUT_RECORDS + data.flat_map(|data| &data.records).map(|records| records.len()).sum::<usize>()
+        }
+        Response::Produce(_) => 0,
+        _ => WITHOUT_RECORDS,
+    }
+}
+
 /// Writes a response as one frame.
 pub fn encode(context: &RequestContext, response: &Response, writer: &mut Writer) -> Result<(), EncodeError> {
     let (key, version) = (context.header.api_key, api::api_versions::response_version(&context.header));

@@ -118,7 +118,10 @@ impl FetchSessions {
         }
         for (key, wanted) in wanted_by(request) {
             let unknown = || Cached { wanted, high_watermark: -1, log_start_offset: -1 };
-            state.partitions.entry(key).or_insert_with(unknown).wanted = wanted;
+            match state.partitions.get_mut(&key) {
+                Some(cached) => cached.wanted = wanted,
+                None => drop(state.partitions.insert(key.detached(), unknown())),
+            }
         }
         let partitions = state.partitions.iter().map(|(key, cached)| (key.clone(), cached.wanted)).collect();
         drop(state);
@@ -141,7 +144,7 @@ impl FetchSessions {
             Kind::New { uses_topic_ids } => {
                 let (mut cached, mut answered) = (IndexMap::new(), Vec::new());
                 for ((key, wanted), data) in results {
-                    cached.insert(key.clone(), Cached::after(*wanted, &data));
+                    cached.insert(key.detached(), Cached::after(*wanted, &data));
                     answered.push((key.clone(), data));
                 }
                 let session =
@@ -184,6 +187,13 @@ impl FetchSessions {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<i32, Arc<Mutex<Session>>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PartitionKey {
+    /// The same, without a hold on the request's frame.
+    fn detached(&self) -> PartitionKey {
+        PartitionKey { topic: self.topic.detach(), ..self.clone() }
     }
 }
 

@@ -59,7 +59,13 @@ pub async fn start(runtime: Runtime, config: BrokerConfig) -> Result<RunningBrok
     let directory_ids = storage.directory_ids();
     let previous_epoch = storage.previous_broker_epoch();
     let replicas = Arc::new(Replicas::new(&runtime, node_id, &config, storage.into_log_dirs()));
-    let image = updates.next().await.map_or_else(Arc::default, |update| update.image);
+    // A partition must be opened as the whole log says: in the image of the last snapshot it may belong to a
+    // topic that was deleted since.
+    let mut image = Arc::<MetadataImage>::default();
+    while image.offset.next() < controller.log_end_at_start() {
+        let Some(update) = updates.next().await else { break };
+        image = update.image;
+    }
     replicas.follow(&image, &MetadataChanges::all_of(&image)).await;
 
     let (applied, image) = watch::channel(image);
@@ -75,7 +81,6 @@ pub async fn start(runtime: Runtime, config: BrokerConfig) -> Result<RunningBrok
     };
     let registration =
         registration::register(&runtime, &config, &controller, registering, image.clone()).await?;
-    // Only now has everything in the metadata log committed: before, a partition could be taken for a stray.
     replicas.set_strays_aside(&image.peek(Arc::clone));
     let broker = Arc::new(Broker {
         node_id,

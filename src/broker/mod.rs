@@ -91,10 +91,13 @@ impl Broker {
         }
     }
 
-    /// Waits until this broker has applied metadata of which `holds` holds, or `timeout` passes.
+    /// Waits until this broker has applied metadata of which `holds` holds, or everything that the controller
+    /// has said so far (somebody may have undone it meanwhile), or `timeout` passes.
     async fn wait_until_applied(&self, timeout: Duration, holds: impl Fn(&MetadataImage) -> bool) {
+        let said = self.controller.log_end();
         let mut image = self.image.clone();
-        self.runtime.timeout(timeout, image.wait_for(|image| holds(image))).await;
+        let applied = image.wait_for(|image| holds(image) || image.offset.next() >= said);
+        self.runtime.timeout(timeout, applied).await;
     }
 
     /// The brokers that clients may use, as the listener that they came through tells them.

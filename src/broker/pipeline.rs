@@ -22,7 +22,8 @@ use std::time::Duration;
 
 /// Requests of one connection that may wait for their responses; beyond it the connection is not read.
 const MAX_IN_FLIGHT_REQUESTS: usize = 1_000;
-/// Bytes of responses that may wait for a client that does not read; beyond it no further response is made.
+/// Bytes of responses that may wait, for a client that does not read or behind one that is not ready; beyond
+/// it no further request is handled.
 const MAX_QUEUED_RESPONSE_BYTES: usize = 1024 * 1024;
 
 /// Why a connection is closed by the broker.
@@ -62,9 +63,13 @@ pub struct Pipeline {
     listener: Arc<str>,
     reader: FrameReader,
     owed: VecDeque<Owed>,
+    /// Bytes of responses that are ready and wait behind others, see [`dispatch::weight`].
+    held: usize,
     writer: Writer,
     queue: WriteQueue,
     read_closed: bool,
+    /// Why the connection is closed once everything that is owed has been answered.
+    closing: Option<CloseReason>,
     last_activity: Instant,
 }
 
@@ -82,27 +87,31 @@ impl Pipeline {
             writer: Writer::new(),
             queue: WriteQueue::new(),
             read_closed: false,
+            closing: None,
+            held: 0,
         }
     }
 
     /// Serves the connection until the client closes it (`Ok`) or the broker must.
     pub async fn run(mut self) -> Result<(), CloseReason> {
-        let idle_limit =
-            Duration::from_millis(self.broker.config.long("connections.max.idle.ms").max(0) as u64);
         let runtime = self.broker.runtime.clone();
-        let mut idle_timer: BoxFuture<'static, ()> = sleep_until(&runtime, self.last_activity + idle_limit);
+        // Negative is never, as in Kafka.
+        let idle_limit = u64::try_from(self.broker.config.long("connections.max.idle.ms"));
+        let idle_limit = idle_limit.ok().map(Duration::from_millis);
+        let mut idle_timer = idle_limit.map(|limit| sleep_until(&runtime, self.last_activity + limit));
         poll_fn(move |cx| {
             if let Poll::Ready(result) = self.poll(cx) {
                 return Poll::Ready(result);
             }
+            let (Some(limit), Some(timer)) = (idle_limit, &mut idle_timer) else { return Poll::Pending };
             // The timer is only moved when it fires: a busy connection pays nothing for it.
-            while idle_timer.as_mut().poll(cx).is_ready() {
-                let deadline = self.last_activity + idle_limit;
-                if deadline <= runtime.now() && self.owed.is_empty() {
-                    return Poll::Ready(Err(CloseReason::Idle(idle_limit)));
+            while timer.as_mut().poll(cx).is_ready() {
+                let deadline = self.last_activity + limit;
+                let nobody_reads = self.owed.is_empty() || self.read_closed;
+                if deadline <= runtime.now() && nobody_reads {
+                    return Poll::Ready(Err(CloseReason::Idle(limit)));
                 }
-                let next = deadline.max(runtime.now() + IDLE_RECHECK);
-                idle_timer = sleep_until(&runtime, next);
+                *timer = sleep_until(&runtime, deadline.max(runtime.now() + IDLE_RECHECK));
             }
             Poll::Pending
         })
@@ -111,19 +120,28 @@ impl Pipeline {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         loop {
-            self.handle_frames()?;
-            let answered = self.answer(cx)?;
-            if self.queue.poll_flush(cx, &mut self.connection).map_err(CloseReason::Write)?.is_pending()
-                && self.queue.len() > MAX_QUEUED_RESPONSE_BYTES
-            {
+            if self.closing.is_none() {
+                // What came before a request that closes the connection is answered first.
+                self.closing = self.handle_frames().err();
+            }
+            let was_full = !self.may_handle_more();
+            let stopped_for_room = self.answer(cx)?;
+            let flushing = self.queue.poll_flush(cx, &mut self.connection).map_err(CloseReason::Write)?;
+            if flushing.is_pending() && self.queue.len() > MAX_QUEUED_RESPONSE_BYTES {
                 return Poll::Pending;
             }
-            if answered {
+            // Nothing else wakes this task for responses that had no room, and for requests that have been
+            // read and were not handled.
+            if stopped_for_room || (was_full && self.may_handle_more()) {
                 continue;
             }
-            if self.read_closed {
+            if self.read_closed || self.closing.is_some() {
                 let done = self.owed.is_empty() && self.queue.is_empty();
-                return if done { Poll::Ready(Ok(())) } else { Poll::Pending };
+                return if done {
+                    Poll::Ready(self.closing.take().map_or(Ok(()), Err))
+                } else {
+                    Poll::Pending
+                };
             }
             if !self.may_handle_more() {
                 return Poll::Pending;
@@ -138,7 +156,8 @@ impl Pipeline {
 
     fn may_handle_more(&self) -> bool {
         let exclusive = self.owed.back().is_some_and(|owed| matches!(owed.state, State::Exclusive(_)));
-        !exclusive && self.owed.len() < MAX_IN_FLIGHT_REQUESTS
+        let bytes = self.held + self.queue.len() + self.writer.len();
+        !exclusive && self.owed.len() < MAX_IN_FLIGHT_REQUESTS && bytes <= MAX_QUEUED_RESPONSE_BYTES
     }
 
     /// Lets every request that has arrived take effect.
@@ -153,7 +172,10 @@ impl Pipeline {
     fn handle_frame(&mut self, frame: &Bytes) -> Result<(), CloseReason> {
         let (context, request) = dispatch::decode(&self.broker, &self.listener, frame)?;
         let state = match dispatch::handle(&context, request) {
-            Reply::Ready(response) => State::Ready(response),
+            Reply::Ready(response) => {
+                self.held += dispatch::weight(&response);
+                State::Ready(response)
+            }
             Reply::Waiting(future) => State::Waiting(future),
             Reply::Exclusive(future) => State::Exclusive(future),
             Reply::Silent => return Ok(()),
@@ -163,24 +185,28 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Encodes the responses at the front that are ready. Whether there was one that opens the way for more
-    /// requests.
+    /// Encodes the responses at the front that are ready. Whether one had to wait for room in the queue.
     fn answer(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
-        let full = !self.may_handle_more();
-        while self.queue.len() + self.writer.len() <= MAX_QUEUED_RESPONSE_BYTES {
-            let Some(front) = self.owed.front_mut() else { break };
+        let mut stopped_for_room = false;
+        while let Some(front) = self.owed.front_mut() {
+            if self.queue.len() + self.writer.len() > MAX_QUEUED_RESPONSE_BYTES {
+                stopped_for_room = true;
+                break;
+            }
             if let State::Waiting(future) | State::Exclusive(future) = &mut front.state {
                 let Poll::Ready(response) = Pin::new(future).poll(cx) else { break };
+                self.held += dispatch::weight(&response);
                 front.state = State::Ready(Box::new(response));
             }
             let Some(Owed { context, state: State::Ready(response) }) = self.owed.pop_front() else {
                 unreachable!("the front was made ready above")
             };
+            self.held -= dispatch::weight(&response);
             dispatch::encode(&context, &response, &mut self.writer)
                 .map_err(|error| CloseReason::Refused(error.to_string()))?;
         }
         self.queue.push(self.writer.finish().chunks);
-        Ok(full && self.may_handle_more())
+        Ok(stopped_for_room)
     }
 }
 

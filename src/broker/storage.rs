@@ -2,11 +2,12 @@
 
 use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
 use crate::controller::ControllerOptions;
-use crate::log::{FoundKind, FoundLog, LogDir, LogError};
+use crate::log::{FoundKind, LogDir, LogError};
 use crate::metadata::{
     self, FormatError, FormatOptions, FormatVoters, ListenerEndpoint, LogDirectories, MetaProperties,
     MetadataVersion, PropertiesError,
 };
+use crate::replication::OpenedDirectory;
 use crate::runtime::Runtime;
 use crate::types::{BrokerEpoch, NodeId, Str, Uuid};
 use std::path::PathBuf;
@@ -29,7 +30,7 @@ pub struct Storage {
     pub cluster_id: String,
     /// The node.
     pub node_id: NodeId,
-    directories: Vec<(Uuid, Arc<LogDir>, Vec<FoundLog>)>,
+    directories: Vec<OpenedDirectory>,
     metadata_log_dir: PathBuf,
     controller_endpoint: (String, String, u16),
 }
@@ -100,7 +101,8 @@ fn open_blocking(
         for doomed in found.iter().filter(|log| log.kind == FoundKind::Deleted) {
             logs.remove_partition(&doomed.directory)?;
         }
-        directories.push((id, logs, found));
+        let takes_partitions = config.log_dirs().iter().any(|path| path == logs.path());
+        directories.push(OpenedDirectory { id, logs, found, takes_partitions });
     }
     Ok(Storage {
         cluster_id: loaded.cluster_id.to_string(),
@@ -149,15 +151,16 @@ fn controller_endpoint(config: &BrokerConfig, listeners: &[Endpoint]) -> (String
 }
 
 impl Storage {
-    /// Ids of the directories, in the order of the configuration.
+    /// Ids of the directories for partitions, in the order of the configuration.
     pub fn directory_ids(&self) -> Vec<Uuid> {
-        self.directories.iter().map(|(id, ..)| *id).collect()
+        self.directories.iter().filter(|opened| opened.takes_partitions).map(|opened| opened.id).collect()
     }
 
     /// The broker's epoch at its last stop, if every directory was closed cleanly by the same broker
     /// (KIP-966).
     pub fn previous_broker_epoch(&self) -> Option<BrokerEpoch> {
-        let mut epochs = self.directories.iter().map(|(_, logs, _)| logs.clean_shutdown()?.broker_epoch);
+        let taking = self.directories.iter().filter(|opened| opened.takes_partitions);
+        let mut epochs = taking.map(|opened| opened.logs.clean_shutdown()?.broker_epoch);
         let first = epochs.next()??;
         epochs.all(|epoch| epoch == Some(first)).then_some(first)
     }
@@ -165,14 +168,14 @@ impl Storage {
     /// What the controller starts from.
     pub fn controller_options(&self, config: &BrokerConfig) -> ControllerOptions {
         let metadata_directory =
-            self.directories.iter().find(|(_, logs, _)| logs.path() == self.metadata_log_dir);
-        let (metadata_directory_id, ..) = metadata_directory.expect("it is one of the directories");
+            self.directories.iter().find(|opened| opened.logs.path() == self.metadata_log_dir);
+        let metadata_directory_id = metadata_directory.expect("it is one of the directories").id;
         let (name, host, port) = &self.controller_endpoint;
         ControllerOptions {
             node_id: self.node_id,
             cluster_id: self.cluster_id.as_str().into(),
             metadata_log_dir: self.metadata_log_dir.clone(),
-            metadata_directory_id: *metadata_directory_id,
+            metadata_directory_id,
             locked_directories: self.directory_ids(),
             endpoints: vec![ListenerEndpoint {
                 name: name.as_str().into(),
@@ -185,7 +188,7 @@ impl Storage {
     }
 
     /// The directories, for the partitions.
-    pub fn into_log_dirs(self) -> Vec<(Uuid, Arc<LogDir>, Vec<FoundLog>)> {
+    pub fn into_log_dirs(self) -> Vec<OpenedDirectory> {
         self.directories
     }
 }

@@ -106,10 +106,13 @@ impl Cluster {
             let subject = "any broker".into();
             return Err(ClientError::Unanswered { api: ApiKey::Metadata, subject });
         }
-        let next = Arc::new(self.metadata().after(&response, matches!(topics, Topics::All)));
-        self.inner.metadata.send(next.clone());
+        // In one step: another refresh may have brought other topics meanwhile.
+        self.inner.metadata.update(|metadata| {
+            *metadata = Arc::new(metadata.after(&response, matches!(topics, Topics::All)));
+            true
+        });
         self.forget_bootstrap();
-        Ok(next)
+        Ok(self.metadata())
     }
 
     /// Takes over what a broker said about a partition's leader while it refused a request (KIP-951).

@@ -21,7 +21,7 @@ pub use publisher::MetadataUpdates;
 pub use quorum::{QuorumError, QuorumOptions, SnapshotOptions};
 
 use crate::config::BrokerConfig;
-use crate::machine::{Host, HostError};
+use crate::machine::{Host, HostError, ReplicatedLog};
 use crate::metadata::{
     BOOTSTRAP_CHECKPOINT, ListenerEndpoint, METADATA_DIRECTORY, MetadataImage, MetadataVersion,
     SnapshotError, read_snapshot,
@@ -30,7 +30,7 @@ use crate::protocol::metadata_records::{FeatureLevelRecord, MetadataRecord};
 use crate::protocol::{ApiKey, Request, Response};
 use crate::raft::{Endpoint, LeaderInfo, QuorumInfo, RaftOptions, ReplicaKey, Voter, VoterSet};
 use crate::runtime::{Runtime, Task, watch};
-use crate::types::{NodeId, Str, Uuid};
+use crate::types::{NodeId, Offset, Str, Uuid};
 use machine::{ControllerMachine, Settings};
 use quorum::Quorum;
 use std::future::Future;
@@ -159,6 +159,16 @@ impl ControllerHandle {
     /// stands for itself; changes that come while nobody takes them are merged.
     pub fn updates(&self) -> MetadataUpdates {
         self.0.quorum.publisher().subscribe()
+    }
+
+    /// Where the metadata log ended when it was opened: what lies in front of it has been, everywhere.
+    pub fn log_end_at_start(&self) -> Offset {
+        self.0.quorum.log_end_at_start()
+    }
+
+    /// Where the metadata log ends here.
+    pub fn log_end(&self) -> Offset {
+        self.0.quorum.next_offset()
     }
 
     /// The leader of the quorum, as far as this node knows.

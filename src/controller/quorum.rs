@@ -109,6 +109,7 @@ struct Shared {
     flush_wanted: Notify,
     deadline_moved: Notify,
     snapshot_due: Notify,
+    log_end_at_start: Offset,
     stopped: watch::Sender<bool>,
 }
 
@@ -143,6 +144,7 @@ impl Quorum {
         }
         let raft = Raft::new(options.raft.clone(), runtime.now(), election, view);
         let committed = raft.high_watermark().unwrap_or(Offset::ZERO);
+        let log_end_at_start = raft.log().end();
         let inner = Inner {
             raft,
             log,
@@ -164,6 +166,7 @@ impl Quorum {
             flush_wanted: Notify::new(),
             deadline_moved: Notify::new(),
             snapshot_due: Notify::new(),
+            log_end_at_start,
             stopped: watch::channel(false).0,
         }));
         let turn = quorum.0.turn.lock().await;
@@ -197,6 +200,11 @@ impl Quorum {
     /// The level of kraft.version at the end of the log.
     pub fn kraft_version(&self) -> i16 {
         self.lock().raft.log().kraft_version()
+    }
+
+    /// Where the log ended when it was opened.
+    pub fn log_end_at_start(&self) -> Offset {
+        self.0.log_end_at_start
     }
 
     pub(super) fn publisher(&self) -> &Publisher {

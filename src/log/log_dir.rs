@@ -57,6 +57,27 @@ pub struct FoundLog {
     pub kind: FoundKind,
 }
 
+/// A file of offsets by partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// Up to where logs are on the device.
+    RecoveryPoints,
+    /// Where logs begin that begin behind the base of their first segment.
+    LogStarts,
+    /// How far logs are replicated.
+    HighWatermarks,
+}
+
+impl Checkpoint {
+    fn file_name(self) -> &'static str {
+        match self {
+            Checkpoint::RecoveryPoints => RECOVERY_POINT_CHECKPOINT,
+            Checkpoint::LogStarts => LOG_START_CHECKPOINT,
+            Checkpoint::HighWatermarks => HIGH_WATERMARK_CHECKPOINT,
+        }
+    }
+}
+
 /// What the name of a partition's directory says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FoundKind {
@@ -136,11 +157,6 @@ impl LogDir {
         }
     }
 
-    /// The high watermark of a partition when the last process wrote it down.
-    pub fn high_watermark(&self, partition: &TopicPartition) -> Option<Offset> {
-        self.high_watermarks.get(partition).copied()
-    }
-
     /// Where the log of a partition is, or would be.
     pub fn partition_path(&self, partition: &TopicPartition) -> PathBuf {
         self.path.join(partition.to_string())
@@ -190,27 +206,21 @@ impl LogDir {
         self.disk.sync_dir(&self.path).on("sync", &self.path)
     }
 
-    /// Replaces the checkpoint of recovery points with what `points` finds. One checkpoint at a time is made
-    /// and written, so that a slow writer cannot bring back what was true before; a caller that holds the
-    /// lock of a partition must be the only one.
-    pub fn write_recovery_points(&self, points: &dyn Fn() -> Offsets) -> Result<(), LogError> {
-        self.write_checkpoint(RECOVERY_POINT_CHECKPOINT, points)
-    }
-
-    /// Replaces the checkpoint of log starts, of the logs that start behind the base of their first segment.
-    /// As for recovery points.
-    pub fn write_log_starts(&self, starts: &dyn Fn() -> Offsets) -> Result<(), LogError> {
-        self.write_checkpoint(LOG_START_CHECKPOINT, starts)
-    }
-
-    /// Replaces the checkpoint of high watermarks. As for recovery points.
-    pub fn write_high_watermarks(&self, marks: &dyn Fn() -> Offsets) -> Result<(), LogError> {
-        self.write_checkpoint(HIGH_WATERMARK_CHECKPOINT, marks)
-    }
-
-    fn write_checkpoint(&self, name: &str, offsets: &dyn Fn() -> Offsets) -> Result<(), LogError> {
+    /// Replaces a checkpoint with what `offsets` finds. One checkpoint at a time is made and written, so that
+    /// a slow writer cannot bring back what was true before; a caller that holds the lock of a partition must
+    /// be the only one.
+    pub fn write_checkpoint(&self, which: Checkpoint, offsets: &dyn Fn() -> Offsets) -> Result<(), LogError> {
         let _one_at_a_time = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        checkpoint::write_offsets(&*self.disk, &self.path.join(name), &offsets())
+        checkpoint::write_offsets(&*self.disk, &self.path.join(which.file_name()), &offsets())
+    }
+
+    /// What a checkpoint said when the directory was opened.
+    pub fn checkpoint_at_start(&self, which: Checkpoint) -> &Offsets {
+        match which {
+            Checkpoint::RecoveryPoints => &self.recovery_points,
+            Checkpoint::LogStarts => &self.log_starts,
+            Checkpoint::HighWatermarks => &self.high_watermarks,
+        }
     }
 
     /// Takes a deleted partition out of use: its directory gets a name that says so, durably. `unique` keeps

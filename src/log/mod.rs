@@ -46,7 +46,7 @@ pub use config::LogConfig;
 pub use epoch_cache::{EpochCache, EpochEnd, EpochEntry};
 pub use error::{Damage, DamageKind, LogError, MalformedFile};
 pub use flush::{FlushPlan, FlushStep, flush};
-pub use log_dir::{FoundKind, FoundLog, LogDir, Offsets};
+pub use log_dir::{Checkpoint, FoundKind, FoundLog, LogDir, Offsets};
 pub use partition_log::PartitionLog;
 pub use producer_state::{CompletedTransaction, ProducerError, ProducerState, ProducerStates, SentBatch};
 pub use reader::{

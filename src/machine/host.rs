@@ -69,6 +69,8 @@ struct Inner<M: StateMachine> {
     parked: VecDeque<(Offset, ReplyKey, M::Response)>,
     timers: BTreeMap<M::Timer, Instant>,
     deadlines: BTreeSet<(Instant, M::Timer)>,
+    /// When what a leader decides first is tried again; none once it is written.
+    begins_at: Option<Instant>,
     next_key: u64,
 }
 
@@ -88,6 +90,7 @@ where
             parked: VecDeque::new(),
             timers: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            begins_at: None,
             next_key: 0,
         };
         Host(Arc::new(Shared { runtime, log, inner: Mutex::new(inner), timers_changed: Notify::new() }))
@@ -119,6 +122,7 @@ where
         match inner.phase {
             Phase::Inactive => return Err(HostError::NotLeader),
             Phase::Loading => return Err(HostError::Loading),
+            Phase::Active { .. } if inner.begins_at.is_some() => return Err(HostError::Loading),
             Phase::Active { .. } if inner.waiting.len() >= WAITING_MAX => return Err(HostError::Overloaded),
             Phase::Active { .. } => {}
         }
@@ -140,7 +144,7 @@ where
         loop {
             let now = state.get();
             self.follow(now, &mut new_machine).await;
-            let deadline = self.lock().deadlines.first().map(|(at, _)| *at);
+            let deadline = self.lock().deadline();
             let timers = async {
                 match deadline {
                     Some(at) => {
@@ -173,7 +177,8 @@ where
         if state.committed > inner.committed {
             inner.committed = state.committed;
             inner.release();
-            if let Err(error) = self.decide(&mut inner, Input::Committed(state.committed)) {
+            let begun = inner.begins_at.is_none();
+            if begun && let Err(error) = self.decide(&mut inner, Input::Committed(state.committed)) {
                 tracing::warn!("what followed from a commit was not written: {error}");
             }
         }
@@ -187,15 +192,23 @@ where
             Ok(end) => {
                 inner.replayed = end;
                 inner.phase = Phase::Active { epoch, machine };
-                if let Err(error) = self.decide(&mut inner, Input::Loaded) {
-                    tracing::warn!("a new leader could not write its first records: {error}");
-                }
+                self.begin(&mut inner);
             }
             Err(error) => {
                 inner.phase = Phase::Inactive;
                 drop(inner);
                 self.0.runtime.halt(&error.to_string());
             }
+        }
+    }
+
+    /// What a leader decides first. Until that is written nothing else is decided: a request would meet a
+    /// machine that has not begun.
+    fn begin(&self, inner: &mut Inner<M>) {
+        inner.begins_at = None;
+        if let Err(error) = self.decide(inner, Input::Loaded) {
+            tracing::warn!("a new leader could not write its first records, and tries again: {error}");
+            inner.begins_at = Some(self.0.runtime.now() + TIMER_RETRY);
         }
     }
 
@@ -206,6 +219,7 @@ where
         inner.parked.clear();
         inner.timers.clear();
         inner.deadlines.clear();
+        inner.begins_at = None;
         for (_, waiting) in std::mem::take(&mut inner.waiting) {
             let _ = waiting.send(Err(HostError::NotLeader));
         }
@@ -214,6 +228,9 @@ where
     fn fire_timers(&self) {
         let mut inner = self.lock();
         let now = self.0.runtime.now();
+        if inner.begins_at.is_some_and(|at| at <= now) {
+            self.begin(&mut inner);
+        }
         while let Some((at, key)) = inner.deadlines.first().cloned()
             && at <= now
         {
@@ -282,6 +299,12 @@ impl<M: StateMachine> Inner<M> {
                 let _ = waiting.send(Ok(response)); // Whoever asked may be gone.
             }
         }
+    }
+
+    /// When time has something to do.
+    fn deadline(&self) -> Option<Instant> {
+        let timer = self.deadlines.first().map(|(at, _)| *at);
+        self.begins_at.into_iter().chain(timer).min()
     }
 
     fn set_timer(&mut self, key: M::Timer, deadline: Option<Instant>) {

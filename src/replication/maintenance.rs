@@ -4,10 +4,11 @@
 //! Invariant: a checkpoint never claims more than the logs hold: it is made from what they say after the
 //! fact.
 
+use super::directories::Directory;
 use super::partition::Partition;
 use super::replicas::Replicas;
 use crate::config::BrokerConfig;
-use crate::log::{DoomedFiles, LogDir, LogError, Offsets};
+use crate::log::{Checkpoint, DoomedFiles, LogError};
 use crate::runtime::{Runtime, Task};
 use crate::types::{BrokerEpoch, Offset};
 use std::collections::BTreeMap;
@@ -59,7 +60,7 @@ fn apply_retention(runtime: &Runtime, replicas: &Replicas) {
             Err(error) => tracing::error!("retention of {} failed: {error}", partition.name()),
         }
     }
-    write_log_starts(replicas);
+    log_failure(write_checkpoints(replicas, Checkpoint::LogStarts));
 }
 
 /// Removes files when readers of older views have had their time.
@@ -75,39 +76,42 @@ fn remove_later(runtime: &Runtime, partition: &Partition, doomed: DoomedFiles) {
 }
 
 fn write_high_watermarks(_: &Runtime, replicas: &Replicas) {
-    write_checkpoints(replicas, high_watermark, LogDir::write_high_watermarks);
+    log_failure(write_checkpoints(replicas, Checkpoint::HighWatermarks));
 }
 
 fn write_recovery_points(_: &Runtime, replicas: &Replicas) {
-    write_checkpoints(replicas, recovery_point, LogDir::write_recovery_points);
-}
-
-/// Writes the log starts that lie behind the start of a first segment, per directory.
-pub(super) fn write_log_starts(replicas: &Replicas) {
-    write_checkpoints(replicas, log_start, LogDir::write_log_starts);
+    log_failure(write_checkpoints(replicas, Checkpoint::RecoveryPoints));
 }
 
 /// Writes every checkpoint anew.
 pub(super) fn write_all_checkpoints(replicas: &Replicas) {
-    write_checkpoints(replicas, recovery_point, LogDir::write_recovery_points);
-    write_checkpoints(replicas, high_watermark, LogDir::write_high_watermarks);
-    write_log_starts(replicas);
-}
-
-fn write_checkpoints(
-    replicas: &Replicas,
-    offset: fn(&Partition) -> Option<Offset>,
-    write: fn(&LogDir, &dyn Fn() -> Offsets) -> Result<(), LogError>,
-) {
-    for (logs, partitions) in replicas.by_directory() {
-        if let Err(error) = write(&logs, &|| offsets(&partitions, offset)) {
-            tracing::error!("a checkpoint is not up to date: {error}");
-        }
+    for which in [Checkpoint::RecoveryPoints, Checkpoint::HighWatermarks, Checkpoint::LogStarts] {
+        log_failure(write_checkpoints(replicas, which));
     }
 }
 
-fn offsets(partitions: &[Arc<Partition>], offset: fn(&Partition) -> Option<Offset>) -> Offsets {
-    partitions.iter().filter_map(|partition| Some((partition.name().clone(), offset(partition)?))).collect()
+fn log_failure(written: Result<(), LogError>) {
+    if let Err(error) = written {
+        tracing::error!("a checkpoint is not up to date: {error}");
+    }
+}
+
+/// Writes a checkpoint of every directory; the error of one does not keep the others from theirs.
+pub(super) fn write_checkpoints(replicas: &Replicas, which: Checkpoint) -> Result<(), LogError> {
+    let mut outcome = Ok(());
+    for directory in replicas.directories() {
+        outcome = outcome.and(write_checkpoint(replicas, directory, which));
+    }
+    outcome
+}
+
+fn write_checkpoint(replicas: &Replicas, directory: &Directory, which: Checkpoint) -> Result<(), LogError> {
+    let offset = match which {
+        Checkpoint::RecoveryPoints => recovery_point,
+        Checkpoint::HighWatermarks => high_watermark,
+        Checkpoint::LogStarts => log_start,
+    };
+    directory.write_checkpoint(which, &|| replicas.inside(directory), offset)
 }
 
 fn high_watermark(partition: &Partition) -> Option<Offset> {
@@ -154,7 +158,8 @@ async fn flush_by_time(runtime: Runtime, replicas: Arc<Replicas>) {
 /// Closes every log, writes all checkpoints and, where everything is on the device, the marker of a clean
 /// stop.
 pub async fn close_all(runtime: &Runtime, replicas: &Arc<Replicas>, broker_epoch: Option<BrokerEpoch>) {
-    for (logs, partitions) in replicas.by_directory() {
+    for index in 0..replicas.directories().len() {
+        let partitions = replicas.inside(&replicas.directories()[index]);
         let failed = Arc::new(Mutex::new(false));
         let queue = Arc::new(Mutex::new(partitions.clone()));
         let workers = (0..PARALLEL_CLOSES.min(partitions.len())).map(|_| {
@@ -168,20 +173,30 @@ pub async fn close_all(runtime: &Runtime, replicas: &Arc<Replicas>, broker_epoch
             all_closed &= worker.join().await.is_ok();
         }
         all_closed &= !*failed.lock().unwrap_or_else(PoisonError::into_inner);
-        let finish = move || {
-            logs.write_recovery_points(&|| offsets(&partitions, recovery_point))?;
-            logs.write_high_watermarks(&|| offsets(&partitions, high_watermark))?;
-            logs.write_log_starts(&|| offsets(&partitions, log_start))?;
-            if all_closed {
-                return logs.close(broker_epoch);
-            }
-            logs.unlock();
-            Ok(())
-        };
+        let replicas = replicas.clone();
+        let finish = move || finish_directory(&replicas, index, all_closed, broker_epoch);
         if let Err(error) = runtime.offload("close log directory", finish).await {
             tracing::error!("a log directory was not closed cleanly and will be recovered: {error}");
         }
     }
+}
+
+fn finish_directory(
+    replicas: &Replicas,
+    index: usize,
+    all_closed: bool,
+    broker_epoch: Option<BrokerEpoch>,
+) -> Result<(), LogError> {
+    let directory = &replicas.directories()[index];
+    for which in [Checkpoint::RecoveryPoints, Checkpoint::HighWatermarks, Checkpoint::LogStarts] {
+        write_checkpoint(replicas, directory, which)?;
+    }
+    // The marker speaks for every log: not where one was never opened.
+    if all_closed && directory.all_unopened().is_empty() {
+        return directory.logs.close(broker_epoch);
+    }
+    directory.logs.unlock();
+    Ok(())
 }
 
 fn close_from(queue: &Mutex<Vec<Arc<Partition>>>, failed: &Mutex<bool>) {

@@ -215,6 +215,12 @@ impl Partition {
         self.fetch_waiters.wake();
     }
 
+    /// Ends this broker's leadership for good: the topic is deleted.
+    pub(super) fn retire(&self) {
+        self.state().leadership.leader = NodeId::NONE;
+        self.fetch_waiters.wake();
+    }
+
     /// Refuses unless this broker leads in the epoch that the client believes in; -1 if the client does not
     /// say.
     pub fn check_leader(&self, current: LeaderEpoch) -> Result<Leadership, PartitionError> {

@@ -4,19 +4,20 @@
 //! Invariant: a partition is in the table from when its log is open until its topic is deleted; what the
 //! table does not hold, no request can reach.
 
+use super::directories::{Directory, OpenedDirectory};
 use super::error::PartitionError;
-use super::maintenance::{write_all_checkpoints, write_log_starts};
+use super::maintenance::{write_all_checkpoints, write_checkpoints};
 use super::partition::{Leadership, Partition, PartitionConfig};
 use crate::config::{BrokerConfig, CompressionType, Layers, TimestampType, TopicConfig};
-use crate::log::{FoundKind, FoundLog, LogConfig, LogDir, LogError, PartitionLog};
+use crate::log::{Checkpoint, LogConfig, LogDir, LogError, PartitionLog};
 use crate::metadata::{
-    ConfigResource, ConfigResourceType, METADATA_TOPIC, MetadataChanges, MetadataImage, PartitionImage,
-    TopicImage,
+    ConfigResource, ConfigResourceType, MetadataChanges, MetadataImage, PartitionImage, TopicImage,
 };
 use crate::protocol::records::{self, Codec, Compression, MAX_DECOMPRESSED_BATCH_BYTES, ValidationRules};
 use crate::runtime::Runtime;
 use crate::types::{NodeId, TopicPartition, Uuid};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -32,13 +33,6 @@ pub struct Replicas {
     topics: RwLock<BTreeMap<Uuid, BTreeMap<i32, Arc<Partition>>>>,
 }
 
-struct Directory {
-    id: Uuid,
-    logs: Arc<LogDir>,
-    /// The partitions that were there when the broker started.
-    present: BTreeSet<TopicPartition>,
-}
-
 /// A partition that is to be opened or created.
 struct Opening {
     directory: usize,
@@ -50,26 +44,19 @@ struct Opening {
 }
 
 impl Replicas {
-    /// No partitions yet. Each directory comes with its id and with how it was left.
+    /// No partitions yet.
     pub fn new(
         runtime: &Runtime,
         node_id: NodeId,
         config: &BrokerConfig,
-        directories: Vec<(Uuid, Arc<LogDir>, Vec<FoundLog>)>,
+        directories: Vec<OpenedDirectory>,
     ) -> Replicas {
-        assert!(!directories.is_empty(), "a broker has a log directory");
-        let directories = directories.into_iter().map(|(id, logs, found)| {
-            let present = found.into_iter().filter_map(|log| match log.kind {
-                FoundKind::Partition(partition) => Some(partition),
-                FoundKind::Future(_) | FoundKind::Stray(_) | FoundKind::Deleted => None,
-            });
-            Directory { id, logs, present: present.collect() }
-        });
+        assert!(directories.iter().any(|d| d.takes_partitions), "a broker has a log directory");
         Replicas {
             runtime: runtime.clone(),
             node_id,
             config: config.clone(),
-            directories: directories.collect(),
+            directories: directories.into_iter().map(Directory::new).collect(),
             topics: RwLock::default(),
         }
     }
@@ -86,22 +73,27 @@ impl Replicas {
         topics.values().flat_map(BTreeMap::values).cloned().collect()
     }
 
-    /// The partitions by the directory that they are in.
+    /// The directories that partitions are put into, with those that are open in each.
     pub fn by_directory(&self) -> Vec<(Arc<LogDir>, Vec<Arc<Partition>>)> {
-        let all = self.all();
-        let within = |directory: &Directory| {
-            let inside = |partition: &&Arc<Partition>| Arc::ptr_eq(partition.log_dir(), &directory.logs);
-            (directory.logs.clone(), all.iter().filter(inside).cloned().collect())
-        };
-        self.directories.iter().map(within).collect()
+        let taking = self.directories.iter().filter(|directory| directory.takes_partitions);
+        taking.map(|directory| (directory.logs.clone(), self.inside(directory))).collect()
+    }
+
+    pub(super) fn directories(&self) -> &[Directory] {
+        &self.directories
+    }
+
+    /// The open partitions of one directory.
+    pub(super) fn inside(&self, directory: &Directory) -> Vec<Arc<Partition>> {
+        let mut partitions = self.all();
+        partitions.retain(|partition| Arc::ptr_eq(partition.log_dir(), &directory.logs));
+        partitions
     }
 
     /// Makes this broker's partitions what the metadata says. What cannot be opened is logged and stays out
     /// of reach; the rest goes on.
     pub async fn follow(self: &Arc<Self>, image: &MetadataImage, changes: &MetadataChanges) {
-        for topic_id in changes.deleted_topics.keys() {
-            self.remove_topic(*topic_id);
-        }
+        self.remove_topics(changes.deleted_topics.values()).await;
         let configured =
             changes.configs.iter().filter(|resource| resource.resource_type == ConfigResourceType::Topic);
         let configured = configured.filter_map(|resource| image.topics.by_name(&resource.name));
@@ -112,20 +104,26 @@ impl Replicas {
             touched.extend(image.topics.iter().map(|topic| topic.id));
         }
         let mut openings = VecDeque::new();
+        let mut counts: Vec<usize> = self.directories.iter().map(|d| self.inside(d).len()).collect();
         for topic in touched.into_iter().filter_map(|id| image.topics.by_id(id)) {
             let (config, log_config) = self.config_of(image, topic);
             for (&index, partition) in topic.partitions.iter().filter(|(_, p)| p.is_replica(self.node_id)) {
                 let leadership = leadership(partition);
                 match self.get(topic.id, index) {
                     Ok(open) => open.apply(leadership, config.clone(), log_config.clone()),
-                    Err(_) => openings.push_back(Opening {
-                        directory: self.directory_of(partition),
-                        name: TopicPartition::new(topic.name.clone(), index),
-                        topic_id: topic.id,
-                        leadership,
-                        config: config.clone(),
-                        log_config: log_config.clone(),
-                    }),
+                    Err(_) => {
+                        let name = TopicPartition::new(topic.name.clone(), index);
+                        let directory = self.directory_of(&name, partition, &counts);
+                        counts[directory] += 1;
+                        openings.push_back(Opening {
+                            directory,
+                            name,
+                            topic_id: topic.id,
+                            leadership,
+                            config: config.clone(),
+                            log_config: log_config.clone(),
+                        });
+                    }
                 }
             }
         }
@@ -141,46 +139,44 @@ impl Replicas {
             known.is_some_and(|known| known.is_replica(self.node_id))
         };
         for directory in &self.directories {
-            let strays = directory.present.iter().filter(|partition| !is_known(partition));
-            for partition in strays.filter(|partition| &*partition.topic != METADATA_TOPIC) {
-                self.set_aside(&directory.logs, partition);
+            for partition in directory.all_unopened().iter().filter(|partition| !is_known(partition)) {
+                self.set_aside(directory, partition);
             }
         }
     }
 
     /// Writes where the logs begin, so that deleted records stay deleted.
-    pub fn checkpoint_log_starts(&self) {
-        write_log_starts(self);
+    pub fn checkpoint_log_starts(&self) -> Result<(), LogError> {
+        write_checkpoints(self, Checkpoint::LogStarts)
     }
 
-    fn remove_topic(self: &Arc<Self>, topic_id: Uuid) {
-        let removed = {
-            let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-            topics.remove(&topic_id).unwrap_or_default()
-        };
+    /// Takes topics out of use; their files go later.
+    async fn remove_topics(self: &Arc<Self>, deleted: impl Iterator<Item = &Arc<TopicImage>>) {
+        let mut removed = Vec::new();
+        for topic in deleted {
+            let partitions = {
+                let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+                topics.remove(&topic.id).unwrap_or_default()
+            };
+            removed.extend(partitions.into_values());
+            // What could not be opened must not be taken for a topic that gets this name later.
+            for directory in &self.directories {
+                let unopened = directory.all_unopened();
+                for partition in unopened.iter().filter(|partition| *partition.topic == *topic.name) {
+                    self.set_aside(directory, partition);
+                }
+            }
+        }
         if removed.is_empty() {
             return;
         }
-        // A topic that gets this name later must not inherit what the checkpoints say of this one: a start
-        // behind its end, or a recovery point that makes damage of a torn tail.
-        write_all_checkpoints(self);
-        let mut doomed = Vec::new();
-        let mut delay = Duration::ZERO;
-        for partition in removed.into_values() {
-            partition.fetch_waiters().wake();
-            delay = delay.max(partition.log().config().file_delete_delay);
-            let logs = partition.log_dir().clone();
-            match logs.mark_deleted(&mut partition.log(), self.runtime.random_uuid()) {
-                Ok(path) => doomed.push((logs, path)),
-                Err(error) => tracing::error!("the directory of {} stays: {error}", partition.name()),
-            }
-        }
-        if doomed.is_empty() {
-            return;
-        }
+        removed.iter().for_each(|partition| partition.retire());
+        let delay = removed.iter().map(|partition| partition.log().config().file_delete_delay).max();
+        let replicas = self.clone();
+        let doomed = self.runtime.offload("delete topics", move || replicas.mark_deleted(&removed)).await;
         let runtime = self.runtime.clone();
         self.runtime.spawn("remove deleted logs", async move {
-            runtime.sleep(delay).await;
+            runtime.sleep(delay.unwrap_or_default()).await;
             let remove = move || {
                 for (logs, path) in doomed {
                     if let Err(error) = logs.remove_partition(&path) {
@@ -192,24 +188,45 @@ impl Replicas {
         });
     }
 
-    fn set_aside(&self, logs: &LogDir, partition: &TopicPartition) {
-        match logs.set_aside(partition, self.runtime.random_uuid()) {
+    /// Gives the directories of partitions names that say that they are deleted; returns which to remove.
+    fn mark_deleted(&self, removed: &[Arc<Partition>]) -> Vec<(Arc<LogDir>, PathBuf)> {
+        // A topic that gets this name later must not inherit what the checkpoints say of this one: a start
+        // behind its end, or a recovery point that makes damage of a torn tail.
+        write_all_checkpoints(self);
+        let mut doomed = Vec::new();
+        for partition in removed {
+            let logs = partition.log_dir().clone();
+            match logs.mark_deleted(&mut partition.log(), self.runtime.random_uuid()) {
+                Ok(path) => doomed.push((logs, path)),
+                Err(error) => tracing::error!("the directory of {} stays: {error}", partition.name()),
+            }
+        }
+        doomed
+    }
+
+    fn set_aside(&self, directory: &Directory, partition: &TopicPartition) {
+        match directory.logs.set_aside(partition, self.runtime.random_uuid()) {
             Ok(path) => {
+                directory.settle(partition);
                 tracing::warn!("the metadata knows no such {partition}; it was kept as {}", path.display());
             }
             Err(error) => tracing::error!("the stray directory of {partition} stays in the way: {error}"),
         }
     }
 
-    /// The directory that the metadata gives this broker's replica, or the one that has the fewest
-    /// partitions.
-    fn directory_of(&self, partition: &PartitionImage) -> usize {
-        let assigned = partition.directory(self.node_id);
-        let index = assigned.and_then(|id| self.directories.iter().position(|directory| directory.id == id));
-        index.unwrap_or_else(|| {
-            let counts = self.by_directory().into_iter().map(|(_, partitions)| partitions.len());
-            counts.enumerate().min_by_key(|(_, count)| *count).map_or(0, |(index, _)| index)
-        })
+    /// The directory that the replica already lies in; else the one that the metadata gives it, or the one
+    /// that has the fewest partitions.
+    fn directory_of(&self, name: &TopicPartition, partition: &PartitionImage, counts: &[usize]) -> usize {
+        let lies_in = self.directories.iter().position(|directory| directory.has_unopened(name));
+        let assigned = || {
+            let id = partition.directory(self.node_id)?;
+            self.directories.iter().position(|directory| directory.id == id)
+        };
+        let emptiest = || {
+            let taking = (0..counts.len()).filter(|index| self.directories[*index].takes_partitions);
+            taking.min_by_key(|index| counts[*index]).expect("a broker has a log directory")
+        };
+        lies_in.or_else(assigned).unwrap_or_else(emptiest)
     }
 
     fn config_of(&self, image: &MetadataImage, topic: &TopicImage) -> (Arc<PartitionConfig>, Arc<LogConfig>) {
@@ -271,9 +288,13 @@ impl Replicas {
         let partition = Partition::new(&self.runtime, self.node_id, topic_id, log, config.clone(), logs);
         partition.apply(leadership, config, log_config);
         let index = partition.name().partition;
+        let name = partition.name().clone();
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let before = topics.entry(topic_id).or_default().insert(index, Arc::new(partition));
         assert!(before.is_none(), "a partition is opened once");
+        drop(topics);
+        // In this order a checkpoint finds it in at least one of the two places.
+        directory.settle(&name);
     }
 
     fn open_log(&self, directory: &Directory, opening: &Opening) -> Result<PartitionLog, LogError> {
@@ -281,7 +302,7 @@ impl Replicas {
         let path = directory.logs.partition_path(&opening.name);
         // Since the start it may have been deleted. A disk that cannot tell cannot open it either.
         let is_there = || self.runtime.disk().exists(&path).unwrap_or(true);
-        if directory.present.contains(&opening.name) && is_there() {
+        if directory.has_unopened(&opening.name) && is_there() {
             let how = directory.logs.how_to_open(&opening.name);
             let (log, recovered) = PartitionLog::open(
                 &self.runtime,
@@ -300,7 +321,7 @@ impl Replicas {
             }
             // The topic was deleted and created again under its name while this broker was down.
             drop(log);
-            self.set_aside(&directory.logs, &opening.name);
+            self.set_aside(directory, &opening.name);
         }
         PartitionLog::create(
             &self.runtime,

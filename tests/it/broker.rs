@@ -25,7 +25,7 @@ use vltava::types::{ErrorCode, ProducerEpoch, ProducerId, Timestamp};
 
 const OK: i16 = 0;
 
-fn create(connection: &mut Connection, name: &str, partitions: i32) {
+pub fn create(connection: &mut Connection, name: &str, partitions: i32) {
     let topic = CreatableTopic {
         name: name.into(),
         num_partitions: partitions,
@@ -37,7 +37,7 @@ fn create(connection: &mut Connection, name: &str, partitions: i32) {
     assert_eq!(response.topics[0].error_code, OK, "{response:?}");
 }
 
-fn batch(values: &[&str]) -> BatchBuilder {
+pub fn batch(values: &[&str]) -> BatchBuilder {
     let mut builder = BatchBuilder::new(Compression::NONE);
     for value in values {
         builder.append(Timestamp(1_700_000_000_000), None, Some(value.as_bytes()), &[]);
@@ -45,26 +45,31 @@ fn batch(values: &[&str]) -> BatchBuilder {
     builder
 }
 
-fn produce(connection: &mut Connection, topic: &str, records: Bytes, acks: i16) -> PartitionProduceResponse {
+pub fn produce(
+    connection: &mut Connection,
+    topic: &str,
+    records: Bytes,
+    acks: i16,
+) -> PartitionProduceResponse {
     connection.send::<Produce>(11, &produce_request(topic, Some(records), acks));
     let response = connection.receive::<Produce>(11);
     response.responses[0].partition_responses[0].clone()
 }
 
-fn produce_request(topic: &str, records: Option<Bytes>, acks: i16) -> ProduceRequest {
+pub fn produce_request(topic: &str, records: Option<Bytes>, acks: i16) -> ProduceRequest {
     let data = PartitionProduceData { index: 0, records, ..Default::default() };
     let topic = TopicProduceData { name: topic.into(), partition_data: vec![data], ..Default::default() };
     ProduceRequest { acks, timeout_ms: 10_000, topic_data: vec![topic], ..Default::default() }
 }
 
-fn fetch(connection: &mut Connection, topic: &str, fetch_offset: i64) -> PartitionData {
+pub fn fetch(connection: &mut Connection, topic: &str, fetch_offset: i64) -> PartitionData {
     let partition = FetchPartition { fetch_offset, partition_max_bytes: 1 << 20, ..Default::default() };
     let topic = FetchTopic { topic: topic.into(), partitions: vec![partition], ..Default::default() };
     let request = FetchRequest { topics: vec![topic], ..Default::default() };
     connection.call::<Fetch>(12, &request).responses[0].partitions[0].clone()
 }
 
-fn values(data: &PartitionData) -> Vec<String> {
+pub fn values(data: &PartitionData) -> Vec<String> {
     let mut values = Vec::new();
     for batch in batches(data.records.as_ref().unwrap()) {
         for record in batch.unwrap().records().unwrap() {
@@ -261,7 +266,7 @@ fn topics_are_created_on_the_way_described_and_deleted() {
     assert_eq!(connection.call::<Metadata>(12, &all).topics.len(), 0);
 }
 
-fn delete(connection: &mut Connection, topic: &str) {
+pub fn delete(connection: &mut Connection, topic: &str) {
     let state = DeleteTopicState { name: Some(topic.into()), ..Default::default() };
     let request = DeleteTopicsRequest { topics: vec![state], timeout_ms: 10_000, ..Default::default() };
     assert_eq!(connection.call::<DeleteTopics>(6, &request).responses[0].error_code, OK);

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use vltava::log::{
-    AppendOrigin, FetchedRecords, FlushStep, LogConfig, LogDir, LogReader, LogView, OpenLog, PartitionLog,
-    Read, ReadBound, ReadError, ReadRequest,
+    AppendOrigin, Checkpoint, FetchedRecords, FlushStep, LogConfig, LogDir, LogReader, LogView, OpenLog,
+    PartitionLog, Read, ReadBound, ReadError, ReadRequest,
 };
 use vltava::protocol::records::{BatchBuilder, Compression, RecordBatch, ValidatedBatch, batches};
 use vltava::runtime::{RealRuntime, Runtime};
@@ -187,7 +187,7 @@ impl Race {
     fn checkpoint(&self) {
         let point = || PartitionLog::lock(&self.log).recovery_point();
         let points = || BTreeMap::from([(self.partition.clone(), point())]);
-        self.directory.write_recovery_points(&points).unwrap();
+        self.directory.write_checkpoint(Checkpoint::RecoveryPoints, &points).unwrap();
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
 

@@ -13,7 +13,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use vltava::log::{AppendOrigin, LogConfig, LogDir, OpenLog, PartitionLog, ReadBound, ReadRequest};
+use vltava::log::{
+    AppendOrigin, Checkpoint, LogConfig, LogDir, OpenLog, PartitionLog, ReadBound, ReadRequest,
+};
 use vltava::protocol::records::{BatchBuilder, Codec, Compression, RecordBatch, ValidatedBatch, batches};
 use vltava::runtime::{Event, Runtime};
 use vltava::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicPartition, Uuid};
@@ -304,7 +306,7 @@ impl Worker {
         log.increment_log_start(Offset(to)).map_err(told)?;
         lock(&self.model).start = to;
         let starts = BTreeMap::from([(log.partition().clone(), Offset(to))]);
-        self.directory.write_log_starts(&|| starts.clone()).map_err(told)?;
+        self.directory.write_checkpoint(Checkpoint::LogStarts, &|| starts.clone()).map_err(told)?;
         lock(&self.model).start_synced = to;
         let doomed = log.delete_old_segments(self.runtime.wall_clock()).map_err(told)?;
         doomed.remove().map_err(told)
@@ -313,7 +315,7 @@ impl Worker {
     fn checkpoint(&mut self) -> Result<(), String> {
         let log = self.log();
         let points = BTreeMap::from([(log.partition().clone(), log.recovery_point())]);
-        self.directory.write_recovery_points(&|| points.clone()).map_err(told)
+        self.directory.write_checkpoint(Checkpoint::RecoveryPoints, &|| points.clone()).map_err(told)
     }
 
     /// A clean stop.
@@ -321,7 +323,7 @@ impl Worker {
         let mut log = self.log();
         log.close().map_err(told)?;
         let points = BTreeMap::from([(log.partition().clone(), log.recovery_point())]);
-        self.directory.write_recovery_points(&|| points.clone()).map_err(told)?;
+        self.directory.write_checkpoint(Checkpoint::RecoveryPoints, &|| points.clone()).map_err(told)?;
         self.directory.close(None).map_err(told)
     }
 

@@ -24,8 +24,16 @@ pub async fn handle(context: Arc<RequestContext>, request: DeleteRecordsRequest)
             partitions: topic.partitions.iter().map(|wanted| delete(&context, &topic.name, wanted)).collect(),
             ..Default::default()
         });
-        let topics = topics.collect();
-        context.broker.replicas.checkpoint_log_starts();
+        let mut topics: Vec<DeleteRecordsTopicResult> = topics.collect();
+        if let Err(error) = context.broker.replicas.checkpoint_log_starts() {
+            // Until it is on the device a restart could bring the records back.
+            tracing::error!("deleted records are not gone for good: {error}");
+            let partitions = topics.iter_mut().flat_map(|topic| &mut topic.partitions);
+            for partition in partitions.filter(|partition| partition.error_code == ErrorCode::None.code()) {
+                partition.error_code = ErrorCode::KafkaStorageError.code();
+                partition.low_watermark = -1;
+            }
+        }
         DeleteRecordsResponse { topics, ..Default::default() }
     };
     runtime.offload("delete records", delete).await

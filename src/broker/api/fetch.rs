@@ -15,7 +15,7 @@ use crate::protocol::api::fetch::{
     PartitionData,
 };
 use crate::replication::{Partition, PartitionError, PartitionRead, ReaderEpochs, bound};
-use crate::runtime::race;
+use crate::runtime::{Either, race};
 use crate::types::{ErrorCode, Instant, LeaderEpoch, Offset};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -41,7 +41,11 @@ pub fn handle(context: &Arc<RequestContext>, request: FetchRequest) -> Reply {
     let fetch = Arc::new(Fetch::new(context.clone(), &request, plan, now));
     match fetch.read(Source::Memory) {
         Ok(found) if fetch.is_enough(&found) => respond(&fetch, found.data).into(),
-        outcome => Reply::Waiting(Box::pin(async move { wait(fetch, outcome.ok()).await.into() })),
+        outcome => {
+            // Only how much there was is kept: what waits holds no records.
+            let seen = outcome.ok().map(|found| found.seen());
+            Reply::Waiting(Box::pin(async move { wait(fetch, seen).await.into() }))
+        }
     }
 }
 
@@ -75,6 +79,19 @@ struct Found {
     urgent: bool,
     /// Bytes ever appended to these partitions, before they were read.
     appended: u64,
+}
+
+/// How much a pass over the partitions found, and how much had been appended to them.
+#[derive(Clone, Copy)]
+struct Seen {
+    bytes: usize,
+    appended: u64,
+}
+
+impl Found {
+    fn seen(&self) -> Seen {
+        Seen { bytes: self.bytes, appended: self.appended }
+    }
 }
 
 impl Fetch {
@@ -241,28 +258,31 @@ fn answer(partition_index: i32, read: PartitionRead) -> PartitionData {
     }
 }
 
-/// Waits until there is enough, or the reader's patience ends.
-async fn wait(fetch: Arc<Fetch>, first: Option<Found>) -> FetchResponse {
+/// Waits until there is enough, or the reader's patience ends, or a partition has another leader.
+async fn wait(fetch: Arc<Fetch>, first: Option<Seen>) -> FetchResponse {
     let runtime = fetch.context.broker.runtime.clone();
-    let growth = Arc::new(Notify::new());
+    let news = Arc::new(Notify::new());
     let mut last = first;
+    let mut woken = false;
     loop {
         for partition in fetch.partitions.iter().flatten() {
-            partition.fetch_waiters().register(&growth);
+            partition.fetch_waiters().register(&news);
         }
         // Between a read and its look at the waiters' list records may have come: so look again after
         // registering.
-        let worth_reading = last.as_ref().is_none_or(|found| {
-            fetch.appended() - found.appended >= fetch.min_bytes.saturating_sub(found.bytes) as u64
+        let worth_reading = last.is_none_or(|seen| {
+            let grown = fetch.appended() - seen.appended;
+            // Who is woken without growth is told of a change of leaders.
+            grown >= fetch.min_bytes.saturating_sub(seen.bytes) as u64 || (woken && grown == 0)
         });
         if worth_reading || fetch.deadline <= runtime.now() {
             let found = read_anywhere(&fetch).await;
             if fetch.is_enough(&found) || fetch.deadline <= runtime.now() {
                 return respond(&fetch, found.data);
             }
-            last = Some(found);
+            last = Some(found.seen());
         }
-        race(growth.notified(), runtime.sleep_until(fetch.deadline)).await;
+        woken = race(news.notified(), runtime.sleep_until(fetch.deadline)).await == Either::Left(());
     }
 }
 

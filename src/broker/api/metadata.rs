@@ -14,6 +14,7 @@ use crate::protocol::api::metadata::{
     MetadataResponsePartition, MetadataResponseTopic,
 };
 use crate::types::{ErrorCode, NodeId, Str, Uuid};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The first version whose empty list of topics means none; before it means all.
@@ -61,7 +62,10 @@ fn missing_topics(context: &RequestContext, request: &MetadataRequest) -> Vec<St
     }
     let image = broker.image();
     let named = request.topics.iter().flatten().filter_map(|topic| topic.name.as_ref());
-    named.filter(|name| is_valid_topic_name(name) && image.topics.by_name(name).is_none()).cloned().collect()
+    let missing =
+        named.filter(|name| is_valid_topic_name(name) && image.topics.by_name(name).is_none()).cloned();
+    // A topic may be named twice.
+    missing.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn describe(context: &RequestContext, request: &MetadataRequest) -> MetadataResponse {

@@ -13,7 +13,7 @@ use crate::protocol::api::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceData,
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
-use crate::protocol::records::{RecordRejection, RejectedRecord};
+use crate::protocol::records::{RecordRejection, RejectedRecord, is_transactional};
 use crate::replication::{Acks, Partition, PartitionError, Produced};
 use crate::types::{ErrorCode, Offset, Str, TopicPartition};
 use std::sync::Arc;
@@ -37,6 +37,9 @@ struct Unsettled {
 /// Appends every batch of the request, and answers when they are as durable as `acks` and the topic ask.
 pub fn handle(context: &Arc<RequestContext>, request: ProduceRequest) -> Reply {
     let acks = Acks::from_i16(request.acks);
+    if request.transactional_id.is_none() && has_transactional_batch(&request) {
+        return refuse_all(&request, acks, ErrorCode::TransactionalIdAuthorizationFailed);
+    }
     let mut unsettled = Vec::new();
     let mut response = ProduceResponse::default();
     for topic in &request.topic_data {
@@ -86,6 +89,28 @@ pub fn handle(context: &Arc<RequestContext>, request: ProduceRequest) -> Reply {
     }))
 }
 
+fn has_transactional_batch(request: &ProduceRequest) -> bool {
+    let partitions = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    partitions.flat_map(|partition| &partition.records).any(is_transactional)
+}
+
+/// Answers every partition with one error.
+fn refuse_all(request: &ProduceRequest, acks: Option<Acks>, error: ErrorCode) -> Reply {
+    let refuse = |topic: &TopicProduceData| TopicProduceResponse {
+        name: topic.name.clone(),
+        topic_id: topic.topic_id,
+        partition_responses: topic
+            .partition_data
+            .iter()
+            .map(|data| Failure::from(error).into_answer(data.index))
+            .collect(),
+        ..Default::default()
+    };
+    let responses = request.topic_data.iter().map(refuse).collect();
+    let response = ProduceResponse { responses, ..Default::default() };
+    if acks == Some(Acks::None) { silence(&response) } else { response.into() }
+}
+
 fn append(
     context: &RequestContext,
     topic: &TopicProduceData,
@@ -105,6 +130,12 @@ fn append(
     }
     let partition = context.broker.replicas.get(topic.id, data.index)?;
     let records = data.records.as_ref().ok_or(ErrorCode::InvalidRecord)?;
+    if is_transactional(records) {
+        // Nobody could ever end the transaction: it would hold up those who read committed records for good.
+        let message = "Transactions are not coordinated here yet; the batch was not appended.";
+        let failure = Failure::from(ErrorCode::NotEnoughReplicas);
+        return Err(Failure { message: Some(message.to_owned()), ..failure });
+    }
     match partition.append_as_leader(records, acks, version >= FIRST_WITH_ZSTD) {
         Ok(produced) => Ok((partition, produced)),
         Err(error) => {

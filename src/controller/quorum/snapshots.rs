@@ -66,12 +66,13 @@ impl Snapshots {
         Snapshots { kept, bytes_behind: 0, last_timestamp, written_at: now }
     }
 
-    /// Notes committed batches of `bytes` bytes, the last of which has this timestamp; tells whether a
-    /// snapshot is due.
+    /// Notes committed batches of `bytes` bytes, the last of which has this timestamp; tells whether the next
+    /// snapshot has become due, or is now to become due some time.
     pub(super) fn note(&mut self, bytes: u64, timestamp: Timestamp, options: &SnapshotOptions) -> bool {
+        let is_first = self.bytes_behind == 0;
         self.bytes_behind += bytes;
         self.last_timestamp = timestamp;
-        self.bytes_behind >= options.max_bytes_between
+        is_first || self.bytes_behind >= options.max_bytes_between
     }
 
     /// When the next snapshot is due, if nothing more is written.
@@ -294,7 +295,8 @@ mod tests {
         let options = options(None, None);
         let mut snapshots = Snapshots::new(Vec::new(), Instant(0));
         assert_eq!(snapshots.due_at(Instant(0), &options), None);
-        assert!(!snapshots.note(99, Timestamp(5), &options));
+        assert!(snapshots.note(98, Timestamp(5), &options), "from here on time counts");
+        assert!(!snapshots.note(1, Timestamp(5), &options));
         assert_eq!(snapshots.due_at(Instant(0), &options), Some(Instant(0) + Duration::from_secs(10)));
         assert!(snapshots.note(1, Timestamp(6), &options));
         assert_eq!(snapshots.due_at(Instant(7), &options), Some(Instant(7)));

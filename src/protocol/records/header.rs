@@ -7,6 +7,7 @@
 use super::batch::BatchError;
 use super::codec::Codec;
 use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
+use bytes::Bytes;
 
 /// The format that is written; 0 and 1 are only read.
 pub const MAGIC: i8 = 2;
@@ -144,6 +145,16 @@ pub struct BatchHeader {
     /// Records in the batch; 0 is legal after compaction. -1 where only decompression can tell (compressed
     /// magic 0, 1).
     pub record_count: i32,
+}
+
+/// Whether the first batch in `bytes` says that it belongs to a transaction; `false` where it is no batch of
+/// version 2, which is for others to refuse.
+pub fn is_transactional(bytes: &Bytes) -> bool {
+    const MAGIC_AT: usize = 16;
+    const ATTRIBUTES_LOW_AT: usize = 22;
+    const TRANSACTIONAL: u8 = 0x10;
+    let attributes = bytes.get(ATTRIBUTES_LOW_AT).copied().unwrap_or(0);
+    bytes.get(MAGIC_AT) == Some(&(MAGIC as u8)) && attributes & TRANSACTIONAL != 0
 }
 
 impl BatchHeader {

@@ -33,7 +33,7 @@ pub use control::{
 pub use header::{
     Attributes, BatchHead, BatchHeader, HEAD_BYTES, HEADER_BYTES, LENGTH_END, MAGIC, TimestampType,
 };
-pub use header::{MAGIC_END, increment_sequence};
+pub use header::{MAGIC_END, increment_sequence, is_transactional};
 pub use record::{Record, RecordError, RecordHeaders, RecordIter};
 pub use refusal::{RecordRejection, RejectedRecord, ValidationError};
 pub use validate::{ValidatedBatch, ValidationRules, validate};
