@@ -26,6 +26,9 @@ pub const TORN_END: &str = "the torn end of a log was cut";
 /// A power loss left later writes without earlier ones.
 pub const LOST_WRITE: &str = "a log was cut at a lost write in front of valid batches";
 
+/// The front of the metadata log went because a snapshot covers it.
+pub const METADATA_DELETED: &str = "a snapshot replaced the front of the metadata log";
+
 /// Those of one server with a disk.
 pub const OF_A_DISK: &[&str] = &[CRASHED, POWER_LOST, CRASHED_AT_IO, CRASHED_IN_RECOVERY];
 
@@ -47,4 +50,5 @@ pub const OF_A_BROKER: &[&str] = &[
     SENT_AGAIN,
     TORN_END,
     LOST_WRITE,
+    METADATA_DELETED,
 ];

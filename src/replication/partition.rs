@@ -119,6 +119,8 @@ struct State {
     config: Arc<PartitionConfig>,
     /// Since the partition was opened: how much more there is to fetch than a moment ago.
     appended_bytes: u64,
+    /// Up to where somebody sees to it that the log gets to the device, without anybody waiting.
+    unattended: Option<Offset>,
 }
 
 impl Partition {
@@ -140,7 +142,7 @@ impl Partition {
             topic_id,
             reader: log.reader(),
             log: Arc::new(Mutex::new(log)),
-            state: Mutex::new(State { leadership, config, appended_bytes: 0 }),
+            state: Mutex::new(State { leadership, config, appended_bytes: 0, unattended: None }),
             fetch_waiters: Waiters::default(),
             log_dir,
         }
@@ -293,11 +295,29 @@ impl Partition {
     }
 
     /// Sees to it that everything in front of `upto` gets to the device, for a producer that does not wait.
+    ///
+    /// One task at a time does that for a partition, however many batches come while a flush is under way.
     pub fn settle_unattended(self: &Arc<Self>, upto: Offset) {
+        {
+            let mut state = self.state();
+            let is_running = state.unattended.is_some();
+            state.unattended = state.unattended.max(Some(upto));
+            if is_running {
+                return;
+            }
+        }
         let partition = self.clone();
         self.runtime.spawn("flush", async move {
-            if let Err(error) = partition.settled(upto).await {
-                tracing::error!("{}: {error}", partition.name);
+            let mut upto = upto;
+            loop {
+                if let Err(error) = partition.settled(upto).await {
+                    tracing::error!("{}: {error}", partition.name);
+                }
+                let mut state = partition.state();
+                match state.unattended {
+                    Some(wanted) if wanted > upto => upto = wanted,
+                    _ => return state.unattended = None,
+                }
             }
         });
     }

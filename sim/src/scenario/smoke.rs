@@ -48,7 +48,18 @@ struct Shape {
     value_bytes: u64,
     /// Power losses may keep later writes and lose earlier ones.
     reordered: bool,
+    /// Log directories; the second may be the metadata log's alone.
+    log_dirs: &'static [(&'static str, &'static str)],
+    /// Bytes of metadata between two snapshots, and in a segment.
+    metadata_bytes: u64,
 }
+
+/// One directory for all, two, and one for the metadata log alone.
+const LOG_DIRS: [&[(&str, &str)]; 3] = [
+    &[("log.dirs", "/data/logs")],
+    &[("log.dirs", "/data/logs,/data/more")],
+    &[("log.dirs", "/data/logs"), ("metadata.log.dir", "/data/metadata")],
+];
 
 impl Shape {
     fn draw(random: &mut Random) -> Shape {
@@ -59,6 +70,8 @@ impl Shape {
             pause_ms: *random.pick(&[0, 20, 200]),
             value_bytes: *random.pick(&[8, 100, 1_000]),
             reordered: random.chance(0.2),
+            log_dirs: LOG_DIRS[random.below(LOG_DIRS.len() as u64) as usize],
+            metadata_bytes: *random.pick(&[500, 1_500, 20 << 20]),
         }
     }
 }
@@ -98,7 +111,7 @@ pub async fn run(world: World) -> Result<(), String> {
         seed: world.seed(),
     };
     observe(&world, &shared);
-    let broker = world.node(BROKER, serve);
+    let broker = world.node(BROKER, move |runtime| serve(runtime, shape));
     world.disk(broker).set_faults(|faults| faults.reordered = if shape.reordered { 0.5 } else { 0.0 });
     let within = shared.clone();
     let client = world.node("client", move |runtime| work(runtime, within.clone()));
@@ -148,13 +161,16 @@ fn observe(world: &World, shared: &Shared) {
 }
 
 /// The broker's program.
-async fn serve(runtime: Runtime) {
+async fn serve(runtime: Runtime, shape: Shape) {
     let overrides = [
         ("node.id", "1".to_owned()),
-        ("log.dirs", "/data/logs".to_owned()),
         ("listeners", format!("PLAINTEXT://{BROKER}:{PORT},CONTROLLER://{BROKER}:0")),
+        ("metadata.log.max.record.bytes.between.snapshots", shape.metadata_bytes.to_string()),
+        ("internal.metadata.log.segment.bytes", shape.metadata_bytes.to_string()),
+        ("metadata.max.retention.bytes", (shape.metadata_bytes * 4).to_string()),
     ];
-    let overrides = overrides.map(|(name, value)| (name.to_owned(), value));
+    let directories = shape.log_dirs.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    let overrides = overrides.into_iter().chain(directories).map(|(name, value)| (name.to_owned(), value));
     let config = BrokerConfig::new(None, overrides).expect("these are values that Kafka takes");
     match vltava::broker::start(runtime.clone(), config).await {
         Ok(_running) => std::future::pending().await,

@@ -11,7 +11,7 @@ use crate::metadata::{
     write_snapshot,
 };
 use crate::raft::Input;
-use crate::runtime::{Disk, OpenOptions, race};
+use crate::runtime::{Disk, Event, OpenOptions, race};
 use crate::types::{Instant, Offset, Timestamp};
 use bytes::Bytes;
 use std::io;
@@ -193,6 +193,7 @@ impl Quorum {
             }
             inner.delete_before(start, now)?
         };
+        self.0.runtime.observe(|| Event::Sometimes("a snapshot replaced the front of the metadata log"));
         self.process(Input::DeletedBefore(start)).await;
         let (disk, directory) = (self.0.runtime.disk(), self.0.options.directory.clone());
         let remove = move || {

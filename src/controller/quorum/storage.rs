@@ -72,11 +72,11 @@ pub(super) fn open(runtime: &Runtime, options: &QuorumOptions) -> Result<Opened,
     let io = |error| QuorumError::Io { path: directory.to_owned(), error };
     disk.create_dir_all(directory).map_err(io)?;
     let snapshots = find_snapshots(&*disk, directory)?;
-    let mut log = open_log(runtime, options)?;
+    let latest = snapshots.last().map(|newest| newest.id);
+    let mut log = open_log(runtime, options, latest.map_or(Offset::ZERO, |id| id.offset))?;
     let mut image = MetadataImage::default();
     let mut voters = options.static_voters.clone();
     let mut kraft_version = 0;
-    let latest = snapshots.last().map(|newest| newest.id);
     if let Some(id) = latest {
         let frame = load_snapshot(&*disk, directory, id, &mut image)?;
         kraft_version = frame.kraft_version.unwrap_or(0);
@@ -111,7 +111,13 @@ pub(super) fn open(runtime: &Runtime, options: &QuorumOptions) -> Result<Opened,
     Ok(Opened { log, view, image, tail, snapshots, election })
 }
 
-fn open_log(runtime: &Runtime, options: &QuorumOptions) -> Result<PartitionLog, QuorumError> {
+/// Opens the log. What a snapshot covers was committed, and what is committed is durable: up to there it is
+/// taken as it is, and all behind it is checked.
+fn open_log(
+    runtime: &Runtime,
+    options: &QuorumOptions,
+    snapshot_end: Offset,
+) -> Result<PartitionLog, QuorumError> {
     let disk = runtime.disk();
     let directory = options.directory.as_path();
     let partition = TopicPartition::new(METADATA_TOPIC, 0);
@@ -130,8 +136,7 @@ fn open_log(runtime: &Runtime, options: &QuorumOptions) -> Result<PartitionLog, 
         let topic = Uuid::METADATA_TOPIC;
         return Ok(PartitionLog::create(runtime, directory, partition, topic, config, now)?);
     }
-    // Everything that was committed is durable, but nothing says up to where: all of the log is checked.
-    let how = OpenLog { clean: false, recovery_point: Offset::ZERO, log_start: Offset::ZERO };
+    let how = OpenLog { clean: false, recovery_point: snapshot_end, log_start: Offset::ZERO };
     let (log, recovered) = PartitionLog::open(runtime, directory, partition, config, how, now)?;
     if recovered.bytes_cut > 0 {
         let because = recovered.cut_because.unwrap_or_default();
