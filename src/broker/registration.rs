@@ -14,9 +14,11 @@ use crate::types::{BrokerEpoch, ErrorCode, NodeId, Str, Uuid};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Pause before a registration that was refused is tried again: an earlier life of this broker may still hold
-/// its session.
-const RETRY: Duration = Duration::from_millis(100);
+/// Pause before a registration that was refused is tried again, doubled each time up to `RETRY_MAX`: the
+/// controller of this process needs a moment to become active, and an earlier life of this broker may still
+/// hold its session.
+const RETRY: Duration = Duration::from_millis(2);
+const RETRY_MAX: Duration = Duration::from_millis(100);
 /// How long a broker tries to register (`initial.broker.registration.timeout.ms` of Kafka is the same).
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -64,6 +66,7 @@ pub async fn register(
     let node_id = identity.node_id;
     let request = registration_request(identity, runtime.random_uuid());
     let deadline = runtime.now() + REGISTRATION_TIMEOUT;
+    let mut pause = RETRY;
     let epoch = loop {
         let response: Result<BrokerRegistrationResponse, _> = ask(controller, request.clone()).await;
         let error = match &response {
@@ -72,7 +75,10 @@ pub async fn register(
         };
         match response {
             Ok(response) if error == ErrorCode::None => break BrokerEpoch(response.broker_epoch),
-            _ if runtime.now() < deadline && is_temporary(error) => runtime.sleep(RETRY).await,
+            _ if runtime.now() < deadline && is_temporary(error) => {
+                runtime.sleep(pause).await;
+                pause = RETRY_MAX.min(pause * 2);
+            }
             _ => return Err(RegistrationError { node_id, error, hint: hint(error) }),
         }
     };
@@ -105,7 +111,7 @@ impl Registration {
             let request = heartbeat(self.node_id, self.epoch, &self.image, true);
             match ask::<BrokerHeartbeatResponse>(controller, request).await {
                 Ok(response) if response.should_shut_down => return,
-                _ => runtime.sleep(RETRY).await,
+                _ => runtime.sleep(RETRY_MAX).await,
             }
         }
     }
