@@ -1,6 +1,8 @@
 //! The command line: one file a command. It knows everything below it and is built only with the feature
 //! `real`.
 
+mod cluster;
+mod config;
 mod consume;
 mod format;
 mod format_string;
@@ -30,8 +32,12 @@ enum Command {
     Produce(produce::Produce),
     /// Print the records of a topic
     Consume(consume::Consume),
-    /// Create, list, describe and delete topics
+    /// Create, list, describe, enlarge and delete topics
     Topic(topic::Topic),
+    /// List, describe, set and unset configurations
+    Config(config::Config),
+    /// Describe a cluster
+    Cluster(cluster::Cluster),
 }
 
 /// A command that failed: one sentence for standard error, and the process's exit code.
@@ -65,6 +71,8 @@ impl Cli {
             Command::Produce(produce) => produce.run().await,
             Command::Consume(consume) => consume.run().await,
             Command::Topic(topic) => topic.run().await,
+            Command::Config(config) => config.run().await,
+            Command::Cluster(cluster) => cluster.run().await,
         };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,

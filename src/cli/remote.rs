@@ -53,3 +53,36 @@ pub async fn print(runtime: &Runtime, bytes: Vec<u8>) -> Result<bool, CliError> 
         Err(error) => Err(CliError::new(format_args!("standard output cannot be written: {error}"))),
     }
 }
+
+/// Reads `KEY=VALUE`.
+pub fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE was expected, such as retention.ms=60000")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Columns as wide as their widest cell.
+pub fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].len());
+        cells.chain([head[column].len()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let head = head.iter().map(|cell| cell.to_string()).collect();
+    let lines = std::iter::once(&head).chain(&rows).map(|row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows =
+            vec![vec!["a-long-name".to_owned(), "1".to_owned()], vec!["b".to_owned(), "12".to_owned()]];
+        assert_eq!(table(&["TOPIC", "N"], rows), "TOPIC        N\na-long-name  1\nb            12\n");
+    }
+}

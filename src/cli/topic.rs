@@ -1,7 +1,7 @@
 //! `vltava topic`: creates, lists, describes and deletes topics.
 
 use super::CliError;
-use super::remote::{Remote, print};
+use super::remote::{Remote, key_and_value, print, table};
 use crate::client::{Admin, ClientError, Isolation, NewTopic, OffsetSpec, TopicMetadata};
 use crate::types::{ErrorCode, NodeId, TopicPartition};
 use std::fmt::Write;
@@ -50,6 +50,16 @@ enum Action {
         #[arg(required = true)]
         names: Vec<String>,
     },
+    /// Give a topic more partitions; what has a key may go to another one from then on
+    AddPartitions {
+        #[command(flatten)]
+        remote: Remote,
+        /// The topic's name
+        name: String,
+        /// How many partitions it shall have in all
+        #[arg(short, long)]
+        partitions: i32,
+    },
     /// Delete topics with their records
     Delete {
         #[command(flatten)]
@@ -60,17 +70,13 @@ enum Action {
     },
 }
 
-fn key_and_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("KEY=VALUE was expected, such as retention.ms=60000")?;
-    Ok((key.trim().to_owned(), value.trim().to_owned()))
-}
-
 impl Topic {
     /// Runs the command to its end.
     pub async fn run(self) -> Result<(), CliError> {
         let (Action::Create { remote, .. }
         | Action::List { remote, .. }
         | Action::Describe { remote, .. }
+        | Action::AddPartitions { remote, .. }
         | Action::Delete { remote, .. }) = &self.action;
         let (runtime, client) = remote.connect()?;
         let admin = client.admin().map_err(CliError::new)?;
@@ -81,6 +87,9 @@ impl Topic {
             }
             Action::List { internal, .. } => (list(&admin, internal).await?, None),
             Action::Describe { names, .. } => describe(&admin, &names).await?,
+            Action::AddPartitions { name, partitions, .. } => {
+                (add_partitions(&admin, name, partitions).await?, None)
+            }
             Action::Delete { names, .. } => delete(&admin, &names).await?,
         };
         print(&runtime, text.into_bytes()).await?;
@@ -154,6 +163,16 @@ async fn describe_one(admin: &Admin, topic: &TopicMetadata) -> String {
     format!("{} (id {})\n{}", topic.name, topic.id, table(&head, rows.collect()))
 }
 
+async fn add_partitions(admin: &Admin, name: String, partitions: i32) -> Result<String, CliError> {
+    let counts = [(name.clone(), partitions)].into();
+    let results = admin.create_partitions(&counts, false).await.map_err(CliError::new)?;
+    match results.into_values().next() {
+        Some(result) => result.map_err(CliError::new)?,
+        None => return Err(CliError::new(format_args!("the broker's answer does not name {name}"))),
+    }
+    Ok(format!("{name} has {partitions} partitions now\n"))
+}
+
 async fn delete(admin: &Admin, names: &[String]) -> Result<(String, Option<ClientError>), CliError> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (mut text, mut failure) = (String::new(), None);
@@ -168,31 +187,4 @@ async fn delete(admin: &Admin, names: &[String]) -> Result<(String, Option<Clien
 
 fn nodes(ids: &[NodeId]) -> String {
     ids.iter().map(NodeId::to_string).collect::<Vec<_>>().join(",")
-}
-
-/// Columns as wide as their widest cell.
-fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].len());
-        cells.chain([head[column].len()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let head = head.iter().map(|cell| cell.to_string()).collect();
-    let lines = std::iter::once(&head).chain(&rows).map(|row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    });
-    lines.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_line_up() {
-        let rows =
-            vec![vec!["a-long-name".to_owned(), "1".to_owned()], vec!["b".to_owned(), "12".to_owned()]];
-        assert_eq!(table(&["TOPIC", "N"], rows), "TOPIC        N\na-long-name  1\nb            12\n");
-    }
 }

@@ -5,6 +5,9 @@ use super::cluster::{Cluster, Topics};
 use super::error::ClientError;
 use super::metadata::{BrokerMetadata, ClusterMetadata, TopicMetadata};
 use super::offsets::{FoundOffset, Isolation, OffsetSpec, list_offsets, missing};
+use crate::protocol::api::create_partitions::{
+    CreatePartitions, CreatePartitionsRequest, CreatePartitionsTopic,
+};
 use crate::protocol::api::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopics, CreateTopicsRequest,
 };
@@ -141,6 +144,37 @@ impl Admin {
         Ok(results.collect())
     }
 
+    /// Gives topics more partitions, so that each has as many as is said; or with `validate_only` tells
+    /// whether that could be done.
+    pub async fn create_partitions(
+        &self,
+        counts: &BTreeMap<String, i32>,
+        validate_only: bool,
+    ) -> Result<Results<String, ()>, ClientError> {
+        let topic = |(name, &count): (&String, &i32)| CreatePartitionsTopic {
+            name: Str::from(name.as_str()),
+            count,
+            assignments: None,
+            ..CreatePartitionsTopic::default()
+        };
+        let request = CreatePartitionsRequest {
+            topics: counts.iter().map(topic).collect(),
+            timeout_ms: self.timeout_ms(),
+            validate_only,
+            ..CreatePartitionsRequest::default()
+        };
+        let response = self.request::<CreatePartitions>("adding partitions", &request, |response| {
+            response.results.iter().map(|topic| topic.error_code).collect()
+        });
+        let results = response.await?.results.into_iter().map(|topic| {
+            let message = topic.error_message.as_deref();
+            let checked =
+                ClientError::check(ApiKey::CreatePartitions, &topic.name, topic.error_code, message);
+            (topic.name.to_string(), checked)
+        });
+        Ok(results.collect())
+    }
+
     /// All topics, by name.
     pub async fn list_topics(&self) -> Result<Vec<TopicMetadata>, ClientError> {
         let metadata = self.refresh(Topics::All, "listing topics").await?;
@@ -264,15 +298,30 @@ impl Admin {
 
     /// Sends a request to any broker, and again as long as some error in the answer may go away. `codes`
     /// lists them.
-    async fn request<A: Api>(
+    pub(super) async fn request<A: Api>(
         &self,
+        what: &'static str,
+        request: &A::Request,
+        codes: impl Fn(&A::Response) -> Vec<i16>,
+    ) -> Result<A::Response, ClientError> {
+        self.request_of::<A>(None, what, request, codes).await
+    }
+
+    /// The same, to one broker where only that can answer.
+    pub(super) async fn request_of<A: Api>(
+        &self,
+        broker: Option<NodeId>,
         what: &'static str,
         request: &A::Request,
         codes: impl Fn(&A::Response) -> Vec<i16>,
     ) -> Result<A::Response, ClientError> {
         let mut retry = self.cluster.retry(what);
         loop {
-            let error = match self.cluster.request_any::<A>(request).await {
+            let answered = match broker {
+                None => self.cluster.request_any::<A>(request).await,
+                Some(node) => self.request_node::<A>(node, request).await,
+            };
+            let error = match answered {
                 Ok(response) => {
                     let passing = |code: &i16| is_passing(ErrorCode::from_i16(*code));
                     let Some(code) = codes(&response).into_iter().find(passing) else { return Ok(response) };
@@ -283,6 +332,17 @@ impl Admin {
             };
             retry.pause(error).await?;
         }
+    }
+
+    async fn request_node<A: Api>(
+        &self,
+        node: NodeId,
+        request: &A::Request,
+    ) -> Result<A::Response, ClientError> {
+        if !self.cluster.metadata().brokers.contains_key(&node) {
+            self.cluster.refresh(Topics::Named { names: &[], create: false }).await?;
+        }
+        Ok(self.cluster.connection(node).await?.request::<A>(request).await?)
     }
 
     async fn refresh(

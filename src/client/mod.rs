@@ -6,6 +6,7 @@
 
 mod admin;
 mod cluster;
+mod configs;
 mod consumer;
 mod error;
 mod metadata;
@@ -16,6 +17,7 @@ mod settings;
 mod waiting;
 
 pub use admin::{Admin, ClusterDescription, CreatedTopic, NewTopic, Results};
+pub use configs::{ConfigChange, ConfigEntry, ConfigTarget};
 pub use consumer::{ConsumeError, Consumer, ConsumerRecord, ConsumerSettings, Position};
 pub use error::ClientError;
 pub use metadata::{BrokerMetadata, ClusterMetadata, PartitionMetadata, TopicMetadata};

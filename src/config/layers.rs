@@ -35,6 +35,24 @@ pub enum ConfigSource {
     Group = 8,
 }
 
+impl ConfigSource {
+    /// The source of the protocol's number.
+    pub fn from_code(code: i8) -> Option<ConfigSource> {
+        [
+            ConfigSource::Topic,
+            ConfigSource::DynamicBroker,
+            ConfigSource::DynamicDefaultBroker,
+            ConfigSource::StaticBroker,
+            ConfigSource::Default,
+            ConfigSource::BrokerLogger,
+            ConfigSource::ClientMetrics,
+            ConfigSource::Group,
+        ]
+        .into_iter()
+        .find(|source| *source as i8 == code)
+    }
+}
+
 /// What was said of a configuration in one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said<'a> {

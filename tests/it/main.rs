@@ -2,6 +2,7 @@
 
 mod broker;
 mod broker_races;
+mod command_line;
 mod connection;
 mod fuzz_corpus;
 mod hostile_frames;
