@@ -91,7 +91,8 @@ fn open_blocking(
     if !formatted {
         let options = format_options(runtime, config, &paths, listeners);
         metadata::format(runtime, &options)?;
-        tracing::info!("formatted {} new log directories for cluster {}", paths.len(), options.cluster_id);
+        let names = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        tracing::info!("formatted {names} for the new cluster {}", options.cluster_id);
     }
     let mut new_id = || runtime.random_uuid();
     let loaded = LogDirectories::load(&*disk, &paths, &metadata_log_dir, config.node_id(), &mut new_id)?;

@@ -38,6 +38,9 @@ impl Serve {
         let runtime = Runtime::Real(RealRuntime::new(MAX_OPEN_LOG_FILES));
         let config = self.config.read(&runtime)?;
         let mut signals = StopSignals::listen().map_err(CliError::new)?;
+        let directories = config.log_dirs();
+        let directories: Vec<_> = directories.iter().map(|path| path.display().to_string()).collect();
+        tracing::info!("vltava {}, data in {}", env!("CARGO_PKG_VERSION"), directories.join(", "));
         let running = broker::start(runtime, config).await.map_err(CliError::new)?;
         for endpoint in &running.listeners {
             tracing::info!("listening on {}://{}:{}", endpoint.listener, endpoint.host, endpoint.port);
@@ -45,7 +48,10 @@ impl Serve {
         let signal = signals.next().await;
         tracing::info!("{signal} received: stopping; a second one ends the process at once");
         match race(running.stop(), signals.next()).await {
-            Either::Left(()) => Ok(()),
+            Either::Left(()) => {
+                tracing::info!("stopped");
+                Ok(())
+            }
             Either::Right(signal) => Err(CliError::new(format!(
                 "{signal} received again: the broker did not stop cleanly; its next start recovers its logs"
             ))),

@@ -80,20 +80,23 @@ impl Topic {
         | Action::Delete { remote, .. }) = &self.action;
         let (runtime, client) = remote.connect()?;
         let admin = client.admin().map_err(CliError::new)?;
-        let (text, failure) = match self.action {
+        let (text, failures) = match self.action {
             Action::Create { name, partitions, replication_factor, config, if_not_exists, .. } => {
                 let topic = NewTopic { name, partitions, replication_factor, configs: config };
-                (create(&admin, topic, if_not_exists).await?, None)
+                (create(&admin, topic, if_not_exists).await?, Vec::new())
             }
-            Action::List { internal, .. } => (list(&admin, internal).await?, None),
+            Action::List { internal, .. } => (list(&admin, internal).await?, Vec::new()),
             Action::Describe { names, .. } => describe(&admin, &names).await?,
             Action::AddPartitions { name, partitions, .. } => {
-                (add_partitions(&admin, name, partitions).await?, None)
+                (add_partitions(&admin, name, partitions).await?, Vec::new())
             }
             Action::Delete { names, .. } => delete(&admin, &names).await?,
         };
         print(&runtime, text.into_bytes()).await?;
-        failure.map_or(Ok(()), |error| Err(CliError::new(error)))
+        match failures.iter().map(ToString::to_string).collect::<Vec<_>>() {
+            sentences if sentences.is_empty() => Ok(()),
+            sentences => Err(CliError::new(sentences.join("\nvltava: "))),
+        }
     }
 }
 
@@ -125,16 +128,16 @@ async fn list(admin: &Admin, internal: bool) -> Result<String, CliError> {
     Ok(table(&["TOPIC", "PARTITIONS", "REPLICAS"], rows.collect()))
 }
 
-async fn describe(admin: &Admin, names: &[String]) -> Result<(String, Option<ClientError>), CliError> {
+async fn describe(admin: &Admin, names: &[String]) -> Result<(String, Vec<ClientError>), CliError> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let (mut text, mut failure) = (String::new(), None);
+    let (mut text, mut failures) = (String::new(), Vec::new());
     for result in admin.describe_topics(&names).await.map_err(CliError::new)?.into_values() {
         match result {
             Ok(topic) => text += &describe_one(admin, &topic).await,
-            Err(error) => failure = Some(error),
+            Err(error) => failures.push(error),
         }
     }
-    Ok((text, failure))
+    Ok((text, failures))
 }
 
 async fn describe_one(admin: &Admin, topic: &TopicMetadata) -> String {
@@ -173,16 +176,16 @@ async fn add_partitions(admin: &Admin, name: String, partitions: i32) -> Result<
     Ok(format!("{name} has {partitions} partitions now\n"))
 }
 
-async fn delete(admin: &Admin, names: &[String]) -> Result<(String, Option<ClientError>), CliError> {
+async fn delete(admin: &Admin, names: &[String]) -> Result<(String, Vec<ClientError>), CliError> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let (mut text, mut failure) = (String::new(), None);
+    let (mut text, mut failures) = (String::new(), Vec::new());
     for (name, result) in admin.delete_topics(&names).await.map_err(CliError::new)? {
         match result {
             Ok(()) => writeln!(text, "deleted {name}").expect("writing to memory does not fail"),
-            Err(error) => failure = Some(error),
+            Err(error) => failures.push(error),
         }
     }
-    Ok((text, failure))
+    Ok((text, failures))
 }
 
 fn nodes(ids: &[NodeId]) -> String {

@@ -35,7 +35,7 @@ pub enum ClientError {
     #[error(transparent)]
     Connection(#[from] ConnectionError),
     /// The broker answered with an error.
-    #[error("{api} for {subject} was refused: {error}{}", detail(.message))]
+    #[error("{}", refusal(.api, .subject, *.error, .message))]
     Refused {
         /// What was asked.
         api: ApiKey,
@@ -106,6 +106,13 @@ impl ClientError {
             message: message.filter(|text| !text.is_empty()).map(Into::into),
         })
     }
+}
+
+fn refusal(api: &ApiKey, subject: &str, error: ErrorCode, message: &Option<Arc<str>>) -> String {
+    if *api == ApiKey::Metadata && error == ErrorCode::UnknownTopicOrPartition {
+        return format!("there is no topic {subject}");
+    }
+    format!("{api} for {subject} was refused: {error}{}", detail(message))
 }
 
 pub(super) fn detail(message: &Option<Arc<str>>) -> String {

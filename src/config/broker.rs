@@ -8,8 +8,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Prefixes whose keys Kafka hands on to plugins and listeners, whatever they are.
-const PASSED_THROUGH: [&str; 5] =
-    ["listener.name.", "config.providers", "rlmm.config.", "rsm.config.", "ssl."];
+const PASSED_THROUGH: [&str; 7] = [
+    "listener.name.",
+    "config.providers",
+    "rlmm.config.",
+    "rsm.config.",
+    "ssl.",
+    "super.users",
+    "allow.everyone.if.no.acl.found",
+];
 
 /// What a broker runs with when it is started without a file: one combined node on loopback.
 const WITHOUT_A_FILE: [(&str, &str); 4] = [
@@ -223,11 +230,30 @@ impl BrokerConfig {
                  roles are not there yet",
             );
         }
+        if self.text("authorizer.class.name").is_some_and(|class| !class.trim().is_empty()) {
+            return unusable(
+                "authorizer.class.name asks for access control, which this version does not have: without it \
+                 everybody may do everything; remove the key if that is meant",
+            );
+        }
+        if self.boolean("remote.log.storage.system.enable") {
+            return unusable(
+                "remote.log.storage.system.enable asks for tiered storage, which this version does not have; \
+                 remove the key",
+            );
+        }
         if self.log_dirs().is_empty() {
             return unusable("log.dirs names no directory; give at least one");
         }
+        let advertised = self.endpoints("advertised.listeners")?;
+        if advertised.iter().any(|endpoint| endpoint.host == "0.0.0.0") {
+            return unusable(
+                "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0: give the name or \
+                 address by which clients reach this host",
+            );
+        }
         let listeners = self.endpoints("listeners")?;
-        for endpoint in listeners.iter().chain(&self.endpoints("advertised.listeners")?) {
+        for endpoint in listeners.iter().chain(&advertised) {
             if endpoint.protocol != SecurityProtocol::Plaintext {
                 return Err(ConfigError::Unusable(format!(
                     "the listener {} is to speak {:?}, but only PLAINTEXT is there yet",
@@ -250,6 +276,20 @@ mod tests {
 
     fn config(pairs: &[(&str, &str)]) -> Result<BrokerConfig, ConfigError> {
         BrokerConfig::new(None, pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn what_would_be_ignored_to_somebodys_harm_is_refused() {
+        let refused = [
+            ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+            ("remote.log.storage.system.enable", "true"),
+            ("advertised.listeners", "PLAINTEXT://0.0.0.0:9092"),
+        ];
+        for (name, value) in refused {
+            let error = config(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+        assert!(config(&[("super.users", "User:admin")]).is_ok(), "an authorizer's own key");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Owns the choice of versions, headers and the bound on what is in flight. Invariant: requests of one caller
 //! go out in the order of its calls. It must not retry, reconnect, or know what a request means.
 
-use super::driver::{Awaits, Driver, Expected, Shared};
+use super::driver::{Awaits, Driver, Expected, Shared, Unanswered};
 use super::frame::DEFAULT_MAX_FRAME_BYTES;
 use super::versions::{ServedVersions, VersionError};
 use crate::protocol::api::api_versions::{ApiVersions, ApiVersionsRequest, ApiVersionsResponse};
@@ -254,15 +254,17 @@ impl ClientConnection {
         Ok(InFlight { receiver, version, shared: self.handle.shared.clone(), api: std::marker::PhantomData })
     }
 
-    /// Sends a request that the broker does not answer, as Produce with `acks` 0, and returns when it stands
-    /// in line.
+    /// Sends a request that the broker does not answer, as Produce with `acks` 0, and returns when the
+    /// operating system has it: a program that ends then loses nothing.
     pub async fn send_unanswered<A: Api>(
         &self,
         request: &A::Request,
         version: i16,
     ) -> Result<(), ConnectionError> {
-        let permit = self.handle.permit().await?;
-        self.handle.enqueue::<A>(request, version, Awaits::Nothing(permit))
+        let _permit = self.handle.permit().await?;
+        let (written, receiver) = oneshot::channel();
+        self.handle.enqueue::<A>(request, version, Awaits::Nothing(Unanswered { written, _permit }))?;
+        receiver.await.map_err(|_| self.handle.shared.lost("it ended before the request was written"))
     }
 }
 

@@ -19,7 +19,14 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 pub(super) enum Awaits {
     Response(Expected),
-    Nothing(OwnedSemaphorePermit),
+    Nothing(Unanswered),
+}
+
+/// A request that gets no response.
+pub(super) struct Unanswered {
+    /// Hears of it once the request is written.
+    pub(super) written: oneshot::Sender<()>,
+    pub(super) _permit: OwnedSemaphorePermit,
 }
 
 /// A request whose response has not come.
@@ -44,8 +51,8 @@ pub(super) struct State {
     pub(super) writer: Writer,
     /// Requests that wait for their response, oldest first. Bounded by the permits that they hold.
     pub(super) expected: VecDeque<Expected>,
-    /// Permits of requests without a response, until they are written.
-    pub(super) unanswered: Vec<OwnedSemaphorePermit>,
+    /// Requests without a response, until they are written.
+    pub(super) unanswered: Vec<Unanswered>,
     pub(super) next_correlation_id: i32,
     pub(super) driver: Option<Waker>,
     pub(super) abandoned: bool,
@@ -88,7 +95,7 @@ pub(super) struct Driver {
     queue: WriteQueue,
     shared: Arc<Shared>,
     /// Permits of requests without a response that stand in the queue.
-    written: Vec<OwnedSemaphorePermit>,
+    written: Vec<Unanswered>,
     timer: Option<(Instant, BoxFuture<'static, ()>)>,
 }
 
@@ -148,7 +155,11 @@ impl Driver {
         }
         let (abandoned, deadline) = self.take_requests(cx);
         match self.queue.poll_flush(cx, &mut self.stream) {
-            Poll::Ready(Ok(())) => self.written.clear(),
+            Poll::Ready(Ok(())) => {
+                for request in self.written.drain(..) {
+                    let _ = request.written.send(()); // A caller that went away does not want to know.
+                }
+            }
             Poll::Ready(Err(error)) => return Poll::Ready(End::Failed(format!("writing failed: {error}"))),
             Poll::Pending => {}
         }

@@ -32,7 +32,10 @@ const MAX_SLICES: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// A size below 1, or above the limit.
-    #[error("a frame announces {size} bytes; between 1 and {limit} are allowed, so the connection is closed")]
+    #[error(
+        "a frame announces {size} bytes; between 1 and {limit} are allowed, so the connection is closed{}",
+        guess(*.size)
+    )]
     BadSize {
         /// As announced.
         size: i32,
@@ -45,6 +48,15 @@ pub enum FrameError {
     /// The stream failed.
     #[error("reading from the connection failed: {0}")]
     Io(#[from] io::Error),
+}
+
+/// What the other side may be that does not speak Kafka's protocol.
+fn guess(size: i32) -> &'static str {
+    match &size.to_be_bytes() {
+        b"HTTP" | b"GET " | b"POST" | b"HEAD" | b"PUT " => ": the other side speaks HTTP",
+        [0x15 | 0x16, 3, ..] => ": the other side speaks TLS",
+        _ => "",
+    }
 }
 
 /// Splits a stream of bytes into frames.

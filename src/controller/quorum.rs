@@ -402,6 +402,11 @@ fn check_voters(options: &QuorumOptions, voters: &VoterSet) -> Result<(), Quorum
     if voters.len() > 1 {
         return Err(QuorumError::SeveralVoters { voters: listed() });
     }
+    if options.static_voters.len() > 1 {
+        // The directory's own voters count; but whoever lists several does not mean one.
+        let named: Vec<String> = options.static_voters.iter().map(|voter| voter.key.to_string()).collect();
+        return Err(QuorumError::SeveralVoters { voters: named.join(", ") });
+    }
     let local = options.raft.local;
     if !voters.contains(local) {
         let (node, directory) = (local.id, local.directory);

@@ -1,7 +1,12 @@
 //! The commands of an administrator against a real broker: what they print, and what they change.
 
+#![allow(clippy::disallowed_types, reason = "it looks from outside, at a real clock")]
+
+use crate::broker::{fetch, values};
 use crate::server::{Directory, Server};
-use std::process::{Command, Output};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// Runs `vltava ARGS --bootstrap-server ...` to its end.
 fn run(server: &Server, arguments: &[&str]) -> Output {
@@ -71,6 +76,44 @@ fn what_cannot_be_set_is_refused_with_the_brokers_own_sentence() {
     assert!(unknown.contains("topic nowhere"), "{unknown}");
     let misspelt = complains(&server, &["config", "describe", "--topic", "letters", "retention.sm"]);
     assert!(misspelt.contains("topic letters has no configuration retention.sm"), "{misspelt}");
+}
+
+#[test]
+fn lines_that_nobody_acknowledges_are_sent_before_the_program_ends() {
+    let directory = Directory::new();
+    let server = Server::start(directory.path(), &[]);
+    says(&server, &["topic", "create", "unheard", "--partitions", "1"]);
+    const TIMES: usize = 20;
+    for number in 0..TIMES {
+        let address = format!("127.0.0.1:{}", server.port);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vltava"));
+        command.args(["produce", "-t", "unheard", "--acks", "0", "--bootstrap-server", &address]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(format!("line {number}\n").as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+    let expected: Vec<String> = (0..TIMES).map(|number| format!("line {number}")).collect();
+    let mut connection = server.connect();
+    let began = Instant::now();
+    // Sent is not yet appended.
+    while values(&fetch(&mut connection, "unheard", 0)) != expected {
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            values(&fetch(&mut connection, "unheard", 0))
+        );
+    }
+}
+
+#[test]
+fn every_topic_that_cannot_be_deleted_is_named() {
+    let directory = Directory::new();
+    let server = Server::start(directory.path(), &[]);
+    says(&server, &["topic", "create", "there"]);
+    let said = complains(&server, &["topic", "delete", "here", "there", "nowhere"]);
+    assert!(said.contains("here was refused") && said.contains("nowhere was refused"), "{said}");
+    let said = complains(&server, &["topic", "describe", "here", "nowhere"]);
+    assert!(said.contains("there is no topic here") && said.contains("there is no topic nowhere"), "{said}");
 }
 
 #[test]
