@@ -28,3 +28,8 @@ fn a_log_that_begins_anew_never_stands_beside_the_old_one() {
 fn a_lost_write_in_the_metadata_log_does_not_keep_the_broker_down() {
     replay("smoke", &[1_034_853, 1_044_364]);
 }
+
+#[test]
+fn a_topic_id_that_its_writer_died_on_outlives_a_later_power_loss() {
+    replay("smoke", &[1_588_339_025]);
+}

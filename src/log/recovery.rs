@@ -73,7 +73,13 @@ impl PartitionLog {
         now: Timestamp,
     ) -> Result<(PartitionLog, Recovered), LogError> {
         let disk = runtime.disk();
-        let topic_id = checkpoint::read_partition_metadata(&*disk, &directory.join(PARTITION_METADATA))?;
+        let metadata = directory.join(PARTITION_METADATA);
+        let topic_id = checkpoint::read_partition_metadata(&*disk, &metadata)?;
+        if topic_id.is_some() && !how.clean && how.recovery_point == Offset::ZERO {
+            // Whoever created it may have died before it was on the device, and nobody writes it again.
+            let file = disk.open(&metadata, OpenOptions::WRITE).on("open", &metadata)?;
+            file.sync_data().on("sync", &metadata)?;
+        }
         let tidied = tidy(&*disk, directory)?;
         let mut recovery = Recovery::new(&*disk, directory, &config, how, now);
         recovery.load_epochs(&tidied)?;

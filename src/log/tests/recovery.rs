@@ -361,3 +361,24 @@ fn crc32(bytes: &[u8]) -> u32 {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 })
     })
 }
+
+#[test]
+fn a_topic_id_that_its_writer_died_on_is_on_the_device_once_the_log_was_opened() {
+    let (disk, id) = (MemoryDisk::new(), Uuid::from_random(1, 2));
+    let (root, directory) = (Path::new("/data"), Path::new("/data/t-0"));
+    disk.create_dir(root).unwrap();
+    disk.create_dir(directory).unwrap();
+    let metadata = disk.open(&directory.join("partition.metadata"), OpenOptions::CREATE).unwrap();
+    metadata.write_at(checkpoint::partition_metadata_text(id).as_bytes(), 0).unwrap();
+    for path in [Path::new("/"), root, directory] {
+        disk.sync_dir(path).unwrap();
+    }
+    let open = |disk: &Arc<MemoryDisk>| {
+        let how = OpenLog { clean: false, recovery_point: Offset::ZERO, log_start: Offset::ZERO };
+        let config = Arc::new(LogConfig::default());
+        let partition = TopicPartition::new("t", 0);
+        PartitionLog::open(&disk.runtime(), directory, partition, config, how, Timestamp(0)).unwrap().0
+    };
+    open(&disk).flush_blocking().unwrap();
+    assert_eq!(open(&disk.power_lost()).topic_id(), Some(id));
+}
